@@ -1,0 +1,1 @@
+"""The starter world (drawn, captioned pictures) and the build of the starter model."""
