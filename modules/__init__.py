@@ -1,0 +1,1 @@
+"""Atelier's own code. `README.md` beside this file is the map."""

@@ -1,0 +1,190 @@
+"""What the web process and an engine tell each other: frozen dataclasses, see `wire.py` for how they travel."""
+
+from dataclasses import dataclass, field
+
+from modules.core.requests import ImageRequest, ModelRecord
+
+# What the page lists but only an engine knows ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """One entry of a list on the page. `key` is the machine name (schedules: `karras`), `note` a short remark."""
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    key: str = ""
+    note: str = ""
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Catalogue:
+    """Names an engine can be asked for; kept on disk so that the next start shows a complete page at once."""
+
+    samplers: tuple[Choice, ...] = ()
+    schedules: tuple[Choice, ...] = ()
+    families: tuple[Choice, ...] = ()
+    job_kinds: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PluginReport:
+    """How one extension fared in one process. `problem` is "" when it loaded."""
+
+    name: str
+    process: str
+    problem: str = ""
+
+
+# From an engine --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineReady:
+    """Sent once, after the imports: who it is and what it can do."""
+
+    pid: int
+    device: str
+    device_name: str
+    catalogue: Catalogue
+    plugins: tuple[PluginReport, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineStatus:
+    """What the engine is doing, for the line at the top of the page. Memory in bytes of the device (host RAM on CPU)."""
+
+    doing: str
+    memory_used: int = 0
+    memory_total: int = 0
+    model: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """Work on a job began."""
+
+    job: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """`step` of `steps` of batch `batch` of `batches`; `eta` seconds left for the whole job; `preview` a JPEG or None."""
+
+    job: str
+    step: int
+    steps: int
+    batch: int = 0
+    batches: int = 1
+    eta: float | None = None
+    doing: str = ""
+    preview: bytes | None = None
+
+    @property
+    def fraction(self) -> float:
+        """Part of the whole job that is done, 0 to 1."""
+        within = self.step / self.steps if self.steps else 0.0
+        return min(1.0, (self.batch + within) / max(1, self.batches))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageReady:
+    """Picture `index` (0-based) of a job: PNG bytes that carry `infotext` already."""
+
+    job: str
+    index: int
+    png: bytes
+    infotext: str
+    seed: int
+    width: int
+    height: int
+    prompt: str = ""
+    negative_prompt: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """The job ended. `interrupted`: its owner stopped it, what was made is kept. `note`: a remark for the page."""
+
+    job: str
+    interrupted: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failed:
+    """The job ended without its result. `sentence` is for the user, `detail` folds out. `kind` is the exception's class."""
+
+    job: str
+    sentence: str
+    kind: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelLoaded:
+    """A checkpoint is in memory and drawing with it can start."""
+
+    record: ModelRecord
+    family: str
+
+
+# To an engine ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunJob:
+    """Do this. `have`: indices of pictures that an earlier attempt has delivered. `preview_every`: steps, 0 for none."""
+
+    job: str
+    kind: str
+    request: ImageRequest
+    models: tuple[ModelRecord, ...] = ()
+    have: tuple[int, ...] = ()
+    preview_every: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interrupt:
+    """Stop this job within one step."""
+
+    job: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skip:
+    """Leave the current batch of this job and go on with the next."""
+
+    job: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadModel:
+    """Have this checkpoint in memory, ready to draw."""
+
+    record: ModelRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnloadModels:
+    """Give the memory of all models back."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quit:
+    """End after the current step."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineOptions:
+    """How an engine is to run; the first message it receives. `device`: "cpu", "cuda:0", "mps"."""
+
+    device: str
+    name: str
+    extensions: str = ""
+    half: bool = True
+    memory: str = "normal"  # normal, medvram, lowvram
+    attention: str = "sdpa"  # sdpa, xformers
+    threads: int = 0  # 0: torch's own choice
+    disabled: tuple[str, ...] = field(default=())

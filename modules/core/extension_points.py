@@ -1,0 +1,254 @@
+"""The door: every hook, and the small frozen dataclass each hook returns. Built-ins come through it too.
+
+A plugin is a module with functions marked `@hookimpl`, named as below, taking any subset of the hook's arguments:
+
+    from modules.core.extension_points import Sampler, hookimpl
+
+    @hookimpl
+    def register_samplers():
+        return [Sampler(name="Mine", sample=mine)]
+
+Tensors are `Any` here because level 0 knows no torch. Shapes: b batch, c channels, h w latent height and width,
+n steps, t tokens, d width.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import pluggy
+
+from modules.core.events import Progress
+from modules.core.requests import ImageRequest, ModelRecord
+from modules.core.settings import Setting
+
+hookspec = pluggy.HookspecMarker("atelier")
+hookimpl = pluggy.HookimplMarker("atelier")
+
+Tensor = Any
+
+# What plugins return, engine side ---------------------------------------------------------------------------------------
+
+
+class Denoise(Protocol):
+    """The network seen as D(x, sigma), guidance included: (b, c, h, w) float32 and a float -> (b, c, h, w)."""
+
+    def __call__(self, x: Tensor, sigma: float, /) -> Tensor: ...
+
+
+class OnStep(Protocol):
+    """Called after each step with its 0-based number; reports progress and raises Cancelled or Skipped."""
+
+    def __call__(self, step: int, x: Tensor, denoised: Tensor, /) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampler:
+    """An algorithm that goes from noise to latents.
+
+    `sample(denoise, x, sigmas, on_step, **options) -> x`: x is (b, c, h, w) float32, at the noise level sigmas[0] in the
+    variance-exploding form (clean latents + sigma * unit noise); `sigmas` is a list of n + 1 Python floats, falling,
+    the last one 0. It must call `on_step` once for each of the n steps.
+    `options` names the keyword arguments it takes beside: "noise" (a function () -> (b, c, h, w) unit noise, each
+    picture's own), "eta" (float). `order`: denoiser calls per step. `schedule`: what Automatic means for it.
+    """
+
+    name: str
+    sample: Callable[..., Tensor]
+    aliases: tuple[str, ...] = ()
+    order: int = 1
+    schedule: str = "Uniform"
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """Which noise levels the n steps visit.
+
+    `sigmas(steps, table) -> list of steps + 1 falling floats ending in 0`, where `table` is the model's training
+    noise levels, ascending, one per training timestep. `name` is the label, `key` the machine name.
+    """
+
+    name: str
+    key: str
+    sigmas: Callable[[int, Sequence[float]], list[float]]
+    aliases: tuple[str, ...] = ()
+    default_rho: float = -1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guidance:
+    """`combine(cond, uncond, scale) -> denoised`, all (b, c, h, w)."""
+
+    name: str
+    combine: Callable[[Tensor, Tensor, float], Tensor]
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """A kind of model. `matches(shapes)` sees tensor names and shapes of the file's header only: exactly one family says yes.
+
+    `build(path, options) -> a built model` (see `families/built.py`); `save(model, path, metadata)` writes it back.
+    """
+
+    name: str
+    matches: Callable[[Mapping[str, tuple[int, ...]]], bool]
+    build: Callable[..., Any]
+    save: Callable[..., None]
+    aliases: tuple[str, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobKind:
+    """`run(request, context)` does the job in the engine; `context` is `engine.worker.JobContext`."""
+
+    name: str
+    request: type
+    run: Callable[[Any, Any], None]
+    aliases: tuple[str, ...] = ()
+
+
+# What plugins return, web side ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class StorageBackend:
+    """`connect(url, ...) -> an open store`; `url` as SQLAlchemy writes it."""
+
+    name: str
+    connect: Callable[..., Any]
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dispatcher:
+    """`start(...) -> a running dispatcher`, which hands jobs of the queue to engines."""
+
+    name: str
+    start: Callable[..., Any]
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tab:
+    """One tab of the page. `build(studio)` is called inside it, in a gradio Blocks context. Lower `order` is further left."""
+
+    name: str
+    id: str
+    build: Callable[[Any], None]
+    order: int = 100
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Routes:
+    """HTTP routes. `build(studio) -> fastapi.APIRouter`. `api`: only served with --api or --nowebui."""
+
+    name: str
+    build: Callable[[Any], Any]
+    api: bool = False
+    aliases: tuple[str, ...] = ()
+
+
+# The hooks ----------------------------------------------------------------------------------------------------------------
+
+
+class Collect:
+    """Asked once at start; each answers a list."""
+
+    @hookspec
+    def register_samplers(self) -> list[Sampler]: ...  # pyright: ignore[reportReturnType]
+
+    @hookspec
+    def register_schedules(self) -> list[Schedule]: ...  # pyright: ignore[reportReturnType]
+
+    @hookspec
+    def register_guidance(self) -> list[Guidance]: ...  # pyright: ignore[reportReturnType]
+
+    @hookspec
+    def register_families(self) -> list[Family]: ...  # pyright: ignore[reportReturnType]
+
+    @hookspec
+    def register_job_kinds(self) -> list[JobKind]: ...  # pyright: ignore[reportReturnType]
+
+    @hookspec
+    def register_storage_backends(self) -> list[StorageBackend]: ...  # pyright: ignore[reportReturnType]
+
+    @hookspec
+    def register_dispatchers(self) -> list[Dispatcher]: ...  # pyright: ignore[reportReturnType]
+
+    @hookspec
+    def register_tabs(self) -> list[Tab]: ...  # pyright: ignore[reportReturnType]
+
+    @hookspec
+    def register_routes(self) -> list[Routes]: ...  # pyright: ignore[reportReturnType]
+
+    @hookspec
+    def register_settings(self) -> list[Setting]: ...  # pyright: ignore[reportReturnType]
+
+
+class PassAlong:
+    """Each may answer a changed copy; None leaves it as it is."""
+
+    @hookspec
+    def request_received(self, request: ImageRequest) -> ImageRequest | None:
+        """Web process: a request is about to be checked and queued."""
+
+    @hookspec
+    def image_ready(self, image: Any, request: ImageRequest) -> Any | None:
+        """Engine: `image` is a PIL picture, before its text is written and it is sent."""
+
+
+class Tell:
+    """News; what is answered is ignored."""
+
+    @hookspec
+    def started(self, studio: Any) -> None:
+        """Web process: everything is up; the page is about to be served."""
+
+    @hookspec
+    def stopping(self) -> None:
+        """Either process: it is about to end."""
+
+    @hookspec
+    def step_done(self, step: int, x: Tensor, denoised: Tensor) -> None:
+        """Engine: after each sampling step."""
+
+    @hookspec
+    def image_saved(self, path: str, request: ImageRequest) -> None:
+        """Web process: the picture lies in its folder and in the database."""
+
+    @hookspec
+    def job_progressed(self, progress: Progress) -> None:
+        """Web process: a job went on by a step."""
+
+    @hookspec
+    def model_loaded(self, record: ModelRecord) -> None:
+        """Engine: a checkpoint is in memory."""
+
+
+HOOKS = (Collect, PassAlong, Tell)
+
+COLLECTED: Mapping[str, type] = {
+    "register_samplers": Sampler,
+    "register_schedules": Schedule,
+    "register_guidance": Guidance,
+    "register_families": Family,
+    "register_job_kinds": JobKind,
+    "register_storage_backends": StorageBackend,
+    "register_dispatchers": Dispatcher,
+    "register_tabs": Tab,
+    "register_routes": Routes,
+    "register_settings": Setting,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listener:
+    """One plugin's implementation of one hook."""
+
+    plugin: str
+    builtin: bool
+    call: Callable[..., Any] = field(repr=False)

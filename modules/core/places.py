@@ -1,0 +1,68 @@
+"""Where things lie on disk; the folder names of the field."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from modules.core.flags import ROOT, Flags
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Folders and files of one installation. Nothing is created here."""
+
+    data: Path
+    models: Path
+    checkpoint: Path | None = None
+    checkpoints_too: Path | None = None
+
+    @classmethod
+    def of(cls, flags: Flags) -> "Places":
+        """The places that the command line asks for."""
+        return cls(data=flags.data_dir, models=flags.models_dir, checkpoint=flags.ckpt, checkpoints_too=flags.ckpt_dir)
+
+    @property
+    def outputs(self) -> Path:
+        """Everything made: pictures, grids, the database."""
+        return self.data / "outputs"
+
+    @property
+    def pictures(self) -> Path:
+        """Pictures made from text, in one folder a day."""
+        return self.outputs / "txt2img-images"
+
+    @property
+    def fleeting(self) -> Path:
+        """Pictures that an API client fetches and nobody asked to keep."""
+        return self.outputs / ".fleeting"
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file."""
+        return self.outputs / "atelier.sqlite3"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the one server that works on this data directory; holds its pid."""
+        return self.outputs / ".atelier.lock"
+
+    @property
+    def cache(self) -> Path:
+        """What can be made again: catalogue, hashes."""
+        return self.data / "cache"
+
+    @property
+    def settings(self) -> Path:
+        """The settings file."""
+        return self.data / "config.json"
+
+    @property
+    def extensions(self) -> Path:
+        """Third parties' folders."""
+        return self.data / "extensions"
+
+    @property
+    def checkpoint_folders(self) -> tuple[Path, ...]:
+        """Folders searched for checkpoints; the one in the clone last, for the starter model."""
+        shipped = ROOT / "models" / "Stable-diffusion"
+        folders = [self.models / "Stable-diffusion", *([self.checkpoints_too] if self.checkpoints_too else []), shipped]
+        return tuple(dict.fromkeys(folders))
