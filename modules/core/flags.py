@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from modules.core.errors import InvalidOption
 from modules.core.named import closest
@@ -72,20 +72,20 @@ def parse_flags(arguments: Sequence[str], environment: Mapping[str, str] = os.en
 
 def _unknown(word: str, parser: argparse.ArgumentParser) -> str:
     flag = word.split("=")[0]
-    known = [option for action in parser._actions for option in action.option_strings]
+    known = list(parser._option_string_actions)  # pyright: ignore[reportPrivateUsage]
     meant = closest(flag, known) if flag.startswith("-") else None
     hint = f"; did you mean {meant}?" if meant else "; ./webui.sh --help lists all flags"
     return f"unknown flag {flag!r}{hint}"
 
 
-def _checked(values: argparse.Namespace) -> Flags:
+def _checked(values: Any) -> Flags:
     _check_logins(values)
     data_dir = Path(values.data_dir or ROOT).expanduser().resolve()
     models_dir = Path(values.models_dir or data_dir / "models").expanduser().resolve()
     port = values.port or (PORT_API_ONLY if values.nowebui else PORT_WITH_PAGE)
     if not 0 < port < 65536:
         raise InvalidOption(f"--port is {port}; it must be between 1 and 65535")
-    known = vars(values) | {
+    known: dict[str, Any] = vars(values) | {
         "port": port,
         "data_dir": data_dir,
         "models_dir": models_dir,
@@ -96,7 +96,7 @@ def _checked(values: argparse.Namespace) -> Flags:
     return Flags(**known)
 
 
-def _check_logins(values: argparse.Namespace) -> None:
+def _check_logins(values: Any) -> None:
     for flag, text in (("--gradio-auth", values.gradio_auth), ("--api-auth", values.api_auth)):
         if text:
             _check_login(flag, text)
@@ -137,7 +137,7 @@ def _path(text: str | None) -> Path | None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="webui.sh", description="Atelier: a web UI for text-to-image models.", allow_abbrev=False)
-    yes = {"action": "store_true"}
+    yes: Any = {"action": "store_true"}
     server = parser.add_argument_group("server")
     server.add_argument(
         "--port", type=int, default=0, help=f"port to serve on ({PORT_WITH_PAGE}; {PORT_API_ONLY} with --nowebui)"
@@ -163,7 +163,7 @@ def _add_paths(group: argparse._ArgumentGroup) -> None:  # pyright: ignore[repor
 
 
 def _add_device(group: argparse._ArgumentGroup) -> None:  # pyright: ignore[reportPrivateUsage]
-    yes = {"action": "store_true"}
+    yes: Any = {"action": "store_true"}
     group.add_argument(
         "--use-cpu", nargs="+", default=[], metavar="all", help="'all': use the CPU even where there is a GPU"
     )

@@ -58,13 +58,17 @@ class Names(Mapping[str, T], Generic[T]):
 
     def claim(self, thing: T) -> None:
         """Add one thing. Raises NameTaken, and adds nothing, when its name or an alias is held already."""
+        self.refuse_taken(thing)
         names = (thing.name, *_aliases(thing))
-        for name in names:
-            holder = self._by_folded.get(folded(name))
-            if holder is not None:
-                raise NameTaken(f"the {self.kind} name {name!r} is taken by {holder.name!r} already")
         self._things[thing.name] = thing
         self._by_folded |= {folded(name): thing for name in names}
+
+    def refuse_taken(self, thing: T) -> None:
+        """Raise NameTaken when `thing` could not be claimed."""
+        for name in (thing.name, *_aliases(thing)):
+            holder = self._by_folded.get(folded(name))
+            if holder is not None:
+                raise NameTaken(f"the {self.kind} name {name!r} is taken already, by {holder.name!r}")
 
     def find(self, name: str) -> T:
         """The thing with this name or alias. Raises UnknownName with a suggestion."""

@@ -17,10 +17,10 @@ from typing import Any
 
 import pluggy
 
-from modules.core.errors import AtelierError, NameTaken
+from modules.core.errors import AtelierError, UnknownName
 from modules.core.events import PluginReport
 from modules.core.extension_points import COLLECTED, HOOKS, Listener
-from modules.core.named import Names
+from modules.core.named import Names, closest
 
 log = logging.getLogger(__name__)
 
@@ -69,11 +69,11 @@ class Plugins:
             self._blame(name, f"could not be loaded: {_short(error)}")
 
     def _refuse_unknown_hooks(self, module: ModuleType) -> None:
-        known = {hook for hooks in HOOKS for hook in vars(hooks)}
+        known = {hook for hooks in HOOKS for hook in vars(hooks) if not hook.startswith("_")}
         marked = [name for name, value in vars(module).items() if hasattr(value, "atelier_impl")]
         for name in marked:
             if name not in known:
-                raise AtelierError(f"there is no hook called {name!r}; the hooks are {', '.join(_public(known))}")
+                raise UnknownName("hook", name, closest(name, known))
 
     # -- asking ----------------------------------------------------------------------------------------------------
 
@@ -92,9 +92,7 @@ class Plugins:
             for thing in things:
                 if not isinstance(thing, COLLECTED[hook]):
                     raise AtelierError(f"{hook} answered {type(thing).__name__}, not {COLLECTED[hook].__name__}")
-            taken = [thing.name for thing in things if thing.name in names]
-            if taken:
-                raise NameTaken(f"{hook}: the name {taken[0]!r} is taken already")
+                names.refuse_taken(thing)
             for thing in things:
                 names.claim(thing)
 
@@ -168,10 +166,6 @@ def _accepting(implementation: Any) -> Callable[..., Any]:
         return implementation.function(*first, **named)
 
     return call
-
-
-def _public(names: Iterable[str]) -> list[str]:
-    return sorted(name for name in names if not name.startswith("_"))
 
 
 def _short(error: BaseException) -> str:

@@ -57,7 +57,7 @@ def read_message(stream: BinaryIO) -> Any:
         head_end = 4 + _length(body[:4])
         value = json.loads(body[4:head_end])
         return _rebuilt(value, object, _blobs(body[head_end:]))
-    except (ValueError, KeyError, TypeError, struct.error) as error:
+    except (ValueError, LookupError, TypeError, struct.error) as error:
         raise BadMessage(f"a message could not be read: {error}") from error
 
 
