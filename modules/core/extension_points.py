@@ -51,6 +51,9 @@ class Sampler:
     the last one 0. It must call `on_step` once for each of the n steps.
     `options` names the keyword arguments it takes beside: "noise" (a function () -> (b, c, h, w) unit noise, each
     picture's own), "eta" (float). `order`: denoiser calls per step. `schedule`: what Automatic means for it.
+    `levels(steps, table) -> sigmas` is for samplers of the variance-preserving kind (DDIM), which visit training
+    timesteps of their own whatever schedule is chosen; they start from noise * √(1 + sigma²) instead of noise * sigma,
+    may end above 0, and their result is divided by √(1 + sigma²) of the last level.
     """
 
     name: str
@@ -59,6 +62,7 @@ class Sampler:
     order: int = 1
     schedule: str = "Uniform"
     options: tuple[str, ...] = ()
+    levels: Callable[[int, Sequence[float]], list[float]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

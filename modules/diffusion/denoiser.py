@@ -1,0 +1,105 @@
+"""A network seen as D(x, sigma), the estimate of the clean latents: Karras et al. 2022, arXiv:2206.00364, Table 1 (VP).
+
+Latents x are in variance-exploding form, clean + sigma * unit noise. A `table` is the model's training noise levels:
+ascending sigmas, one per training timestep.
+"""
+
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+from operator import mul
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from modules.core.extension_points import Denoise
+
+
+class Network(Protocol):
+    """What a U-Net is here: scaled x (b, c, h, w), timesteps (b,) and text (b, t, d) -> (b, c, h, w)."""
+
+    def __call__(self, x: Tensor, timestep: Tensor, conditioning: Tensor, /) -> Tensor: ...
+
+
+class Denoiser(Protocol):
+    """x (b, c, h, w) float32, one sigma for all of them and text (b, t, d) -> estimate of the clean latents, float32."""
+
+    def __call__(self, x: Tensor, sigma: float, conditioning: Tensor, /) -> Tensor: ...
+
+
+def sigma_table(beta_start: float = 0.00085, beta_end: float = 0.012, steps: int = 1000) -> tuple[float, ...]:
+    """The noise levels of "scaled linear" training, ascending: sigma² = (1 - ᾱ) / ᾱ.
+
+    The square roots of the betas are evenly spaced; the defaults are Stable Diffusion's (Rombach et al. 2022).
+    ᾱ is rounded to float32, as checkpoints carry it: that moves the lowest level by 1e-5 of itself, and everybody's
+    pictures are made with the rounded one.
+    """
+    first, last = math.sqrt(beta_start), math.sqrt(beta_end)
+    betas = [(first + (last - first) * i / (steps - 1)) ** 2 for i in range(steps)]
+    alpha_bars = torch.tensor(list(accumulate((1 - beta for beta in betas), mul)), dtype=torch.float32).tolist()
+    return tuple(math.sqrt((1 - alpha_bar) / alpha_bar) for alpha_bar in alpha_bars)
+
+
+def sigma_at(timestep: float, table: Sequence[float]) -> float:
+    """The noise level at a timestep that may lie between two of the table: linear in log sigma."""
+    low = min(max(math.floor(timestep), 0), len(table) - 1)
+    high = min(low + 1, len(table) - 1)
+    part = min(max(timestep - low, 0.0), 1.0)
+    if part == 0.0:
+        return table[low]
+    return math.exp((1 - part) * math.log(table[low]) + part * math.log(table[high]))
+
+
+def timestep_at(sigma: float, table: Sequence[float]) -> float:
+    """The inverse of `sigma_at`. Beyond the table's ends it is the end."""
+    if sigma <= table[0]:
+        return 0.0
+    if sigma >= table[-1]:
+        return len(table) - 1.0
+    low = bisect_right(table, sigma) - 1
+    part = math.log(sigma / table[low]) / math.log(table[low + 1] / table[low])
+    return low + part
+
+
+class EpsilonDenoiser:
+    """D(x, sigma) of a network that was trained to predict the noise: x - sigma * eps(x / √(sigma² + 1), t(sigma)).
+
+    `table`: see the module. `dtype`: what the network computes in; everything outside it stays float32.
+    """
+
+    def __init__(self, network: Network, table: Sequence[float], dtype: torch.dtype = torch.float32) -> None:
+        self.network, self.table, self.dtype = network, table, dtype
+
+    def __call__(self, x: Tensor, sigma: float, conditioning: Tensor, /) -> Tensor:
+        # torch.full fills on the device; torch.tensor would copy from the host and may wait for the device.
+        timestep = torch.full((x.shape[0],), timestep_at(sigma, self.table), device=x.device)
+        scaled = (x / math.sqrt(sigma**2 + 1)).to(self.dtype)
+        eps = self.network(scaled, timestep, conditioning)
+        return x - sigma * eps.float()
+
+
+def guided(
+    denoiser: Denoiser,
+    cond: Tensor,
+    uncond: Tensor | None,
+    scale: float,
+    combine: Callable[[Tensor, Tensor, float], Tensor],
+) -> Denoise:
+    """A denoiser with its text and guidance put in: what samplers call.
+
+    cond, uncond: (b, t, d).  Both go through the network in one batch, unless their t differ.  Scale 1 is no guidance,
+    whatever combines them; then, or with `uncond` None, the network sees cond only.
+    """
+    if uncond is None or scale == 1.0:
+        return lambda x, sigma: denoiser(x, sigma, cond)
+    if cond.shape[1] != uncond.shape[1]:
+        return lambda x, sigma: combine(denoiser(x, sigma, cond), denoiser(x, sigma, uncond), scale)
+    both = torch.cat([cond, uncond])
+
+    def denoise(x: Tensor, sigma: float, /) -> Tensor:
+        denoised_cond, denoised_uncond = denoiser(x.repeat(2, 1, 1, 1), sigma, both).chunk(2)
+        return combine(denoised_cond, denoised_uncond, scale)
+
+    return denoise

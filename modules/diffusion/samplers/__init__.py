@@ -1,0 +1,1 @@
+"""Plugins: one sampler a file; the contract is on `core.extension_points.Sampler`."""

@@ -1,0 +1,1 @@
+"""Plugins: one schedule a file; the contract is on `core.extension_points.Schedule`."""
