@@ -59,7 +59,7 @@ install() {
 # torch goes first, so that nothing else pulls another build of it
 install_torch() {
     local pin
-    pin=$(grep -E '^torch==' -- "$1")
+    pin=$(grep -E '^torch==' -- "$1") || return 0
     if [ -n "${TORCH_INDEX_URL:-}" ]; then
         pip_install "$pin" --index-url "$TORCH_INDEX_URL" || fail "torch could not be installed from $TORCH_INDEX_URL"
     else

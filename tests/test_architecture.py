@@ -119,7 +119,9 @@ def modules_after(program: str) -> set[str]:
 
 
 def test_core_is_light():
-    loaded = modules_after("import pkgutil, importlib, modules.core\nfor m in pkgutil.iter_modules(modules.core.__path__): importlib.import_module('modules.core.' + m.name)")
+    loaded = modules_after(
+        "import pkgutil, importlib, modules.core\nfor m in pkgutil.iter_modules(modules.core.__path__): importlib.import_module('modules.core.' + m.name)"
+    )
     assert not loaded & {"torch", "numpy", "PIL", "gradio", "sqlalchemy", "pydantic"}
 
 

@@ -59,7 +59,11 @@ def test_few_parameters():
 
 def test_functions_are_typed():
     for name, node in functions():
-        arguments = [one for one in node.args.posonlyargs + node.args.args + node.args.kwonlyargs if one.arg not in ("self", "cls")]
+        arguments = [
+            one
+            for one in node.args.posonlyargs + node.args.args + node.args.kwonlyargs
+            if one.arg not in ("self", "cls")
+        ]
         untyped = [one.arg for one in arguments if one.annotation is None]
         assert not untyped, f"{name}: {untyped}"
         assert node.returns is not None, name
