@@ -7,7 +7,7 @@ Everything in the header is checked here before anybody allocates memory by it.
 import json
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -42,11 +42,15 @@ BITS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Header:
-    """What a safetensors file says it holds. `shapes` by tensor name; `metadata` is free text by key."""
+    """What a safetensors file says it holds. `shapes` by tensor name; `metadata` is free text by key.
+
+    `kinds` are the format's names of number types (`F16`); `spans` the bytes of the file where each tensor lies.
+    """
 
     shapes: Mapping[str, tuple[int, ...]]
     kinds: Mapping[str, str]
     metadata: Mapping[str, str]
+    spans: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def read_header(path: Path) -> Header:
@@ -66,7 +70,7 @@ def read_header(path: Path) -> Header:
         raise InvalidModelFile(f"{path.name} could not be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
         raise InvalidModelFile(f"{path.name} is damaged: its header is not valid JSON.") from error
-    return _checked(path.name, table, size - 8 - length)
+    return _checked(path.name, table, 8 + length, size)
 
 
 def _refuse_other_kinds(path: Path, start: bytes) -> None:
@@ -85,18 +89,23 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return table
 
 
-def _checked(name: str, table: Any, room: int) -> Header:
+def _checked(name: str, table: Any, start: int, size: int) -> Header:
     if not isinstance(table, dict) or len(table) > MOST_TENSORS:
         raise InvalidModelFile(f"{name} is damaged: its header is not a table of at most {MOST_TENSORS:,} tensors.")
-    metadata = table.pop("__metadata__", {}) or {}
     try:
-        spans = sorted(_span(entry) for entry in table.values())
+        metadata = dict(table.pop("__metadata__", None) or {})
+        spans = {key: _span(entry) for key, entry in table.items()}
         shapes = {key: tuple(int(side) for side in entry["shape"]) for key, entry in table.items()}
         kinds = {key: str(entry["dtype"]) for key, entry in table.items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InvalidModelFile(f"{name} is damaged: the header describes a tensor that cannot be ({error}).") from error
-    _check_spans(name, spans, room)
-    return Header(shapes=shapes, kinds=kinds, metadata={str(key): str(value) for key, value in dict(metadata).items()})
+    _check_spans(name, sorted(spans.values()), size - start)
+    return Header(
+        shapes=shapes,
+        kinds=kinds,
+        metadata={str(key): str(value) for key, value in metadata.items()},
+        spans={key: (start + begin, start + end) for key, (begin, end) in spans.items()},
+    )
 
 
 def _span(entry: Any) -> tuple[int, int]:

@@ -1,0 +1,129 @@
+"""Tensors from a safetensors file and back, without pickle and without a memory map.
+
+The bytes are read straight into memory that torch owns: a file that is replaced, cut or deleted while its model is in
+use changes nothing and cannot end the process with a bus error.
+"""
+
+import json
+import os
+import secrets
+import struct
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+import torch
+from torch import Tensor
+
+from modules.core.errors import InvalidModelFile, StorageFailed
+from modules.core.files import TEMPORARY, sync_folder
+from modules.core.tensorfile import Header, read_header
+
+NUMBERS = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
+KIND_OF = {number: kind for kind, number in NUMBERS.items()}
+LONGEST_READ = 64 << 20
+
+
+def load(path: Path) -> tuple[Header, dict[str, Tensor]]:
+    """A whole file. Raises InvalidModelFile with a sentence for anything that is not a sound file."""
+    header = read_header(path)
+    return header, dict(tensors(path, header))
+
+
+def tensors(path: Path, header: Header, names: Collection[str] | None = None) -> Iterator[tuple[str, Tensor]]:
+    """These tensors (all when None) one after the other in the order they lie on disk, so that nothing is held twice.
+
+    Raises InvalidModelFile when the file has become shorter or holds numbers that torch has no type for.
+    """
+    wanted = header.spans.keys() if names is None else names
+    in_order = sorted(wanted, key=lambda name: header.spans[name])
+    try:
+        with path.open("rb", buffering=0) as file:
+            _announce(file, [header.spans[name] for name in in_order])
+            for name in in_order:
+                yield name, _read(file, path.name, name, header)
+    except OSError as error:
+        raise InvalidModelFile(f"{path.name} could not be read: {error.strerror}.") from error
+
+
+def _announce(file: BinaryIO, spans: Iterable[tuple[int, int]]) -> None:
+    """Let the kernel read ahead; from a cold disk the file then comes in at the disk's own speed."""
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
+        for begin, end in spans:
+            os.posix_fadvise(file.fileno(), begin, min(end - begin, LONGEST_READ), os.POSIX_FADV_WILLNEED)
+
+
+def _read(file: BinaryIO, file_name: str, name: str, header: Header) -> Tensor:
+    number = NUMBERS.get(header.kinds[name])
+    if number is None:
+        kind = header.kinds[name]
+        raise InvalidModelFile(f"{file_name} stores {name!r} as {kind}, which cannot be used; get a float16 version.")
+    begin, end = header.spans[name]
+    content = torch.empty(end - begin, dtype=torch.uint8)
+    if end > begin:
+        file.seek(begin)
+        _fill(file, memoryview(content.numpy()), file_name)
+    return content.view(number).reshape(header.shapes[name])
+
+
+def _fill(file: BinaryIO, room: memoryview, file_name: str) -> None:
+    position = 0
+    while position < len(room):
+        count = file.readinto(room[position : position + LONGEST_READ])  # pyright: ignore[reportAttributeAccessIssue]
+        if not count:
+            raise InvalidModelFile(f"{file_name} became shorter while it was read; copy or download it again.")
+        position += count
+
+
+def save(path: Path, named: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write a file so that after a crash the old one or the new one is there. Raises StorageFailed when the disk refuses.
+
+    Tensors of one number type lie together in order of name, the widest type first, which keeps every one aligned.
+    """
+    part = path.with_name(f".{path.name[:80]}.{secrets.token_hex(4)}{TEMPORARY}")
+    order = sorted(named, key=lambda name: (-named[name].element_size(), name))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            file.write(_header_bytes(order, named, metadata))
+            for name in order:
+                file.write(_bytes_of(named[name]))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+        sync_folder(path.parent)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise StorageFailed(f"{path.name} could not be written: {error.strerror or error}") from error
+
+
+def _header_bytes(order: list[str], named: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
+    table: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
+    position = 0
+    for name in order:
+        tensor = named[name]
+        end = position + tensor.numel() * tensor.element_size()
+        table[name] = {"dtype": KIND_OF[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [position, end]}
+        position = end
+    text = json.dumps(table, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text
+
+
+def _bytes_of(tensor: Tensor) -> memoryview:
+    flat = tensor.detach().cpu().contiguous().flatten()
+    return memoryview(flat.view(torch.uint8).numpy())
