@@ -1,0 +1,100 @@
+"""Put the services together, each once, in the order they need each other; and take them down again."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+from modules.core.flags import ROOT, Flags
+from modules.core.places import Places
+from modules.core.plugins import Plugins
+from modules.services import lock
+from modules.services.catalogue import CatalogueKeeper
+from modules.services.connection import COMMAND
+from modules.services.desk import Desk
+from modules.services.engines import Engines
+from modules.services.extensions import Extensions
+from modules.services.gallery import Gallery
+from modules.services.library import Library
+from modules.services.needs import Needs
+from modules.services.queue import Queue
+from modules.services.settings import Settings
+from modules.services.studio import Studio
+from modules.services.tokens import TokenCounter
+from modules.services.watch import Watch
+from modules.storage.store import Store
+
+log = logging.getLogger(__name__)
+
+TOKENIZER = ROOT / "modules" / "families" / "assets" / "clip_tokenizer"
+
+
+@contextmanager
+def open_studio(
+    flags: Flags, places: Places, plugins: Plugins, *, engine_command: Sequence[str] = COMMAND
+) -> Iterator[Studio]:
+    """Everything that a face needs, engines running, until the block is left.
+
+    Raises DataDirectoryInUse, StorageFailed. What a crash left half-way is finished or taken back here.
+    """
+    with ExitStack() as closing:
+        closing.enter_context(lock.held(places.lock))
+        store = _opened(places, plugins)
+        closing.callback(store.close)
+        needs = _needs(store, flags, places, plugins, engine_command)
+        needs.gallery.recover()
+        again = needs.queue.recover()
+        if again:
+            log.info("%d jobs that were running when the server ended wait again", again)
+        needs.library.start_hashing()
+        closing.callback(needs.library.close)
+        engines: Engines = plugins.collect("register_dispatchers").find("Local").start(needs)
+        closing.callback(engines.stop)
+        yield _studio(needs, engines, notices=(store.notice,) if store.notice else ())
+
+
+def _opened(places: Places, plugins: Plugins) -> Store:
+    backend = plugins.collect("register_storage_backends").find("SQLite")
+    return backend.connect(f"sqlite:///{places.database}")
+
+
+def _needs(store: Store, flags: Flags, places: Places, plugins: Plugins, engine_command: Sequence[str]) -> Needs:
+    queue = Queue(store)
+    gallery = Gallery(store, places)
+    return Needs(
+        queue=queue,
+        watch=Watch(queue, gallery),
+        gallery=gallery,
+        library=Library(places, places.cache / "hashes.json"),
+        settings=Settings(plugins.collect("register_settings"), places.settings),
+        catalogue=CatalogueKeeper(places.cache / "catalogue.json"),
+        plugins=plugins,
+        flags=flags,
+        places=places,
+        command=engine_command,
+    )
+
+
+def _studio(needs: Needs, engines: Engines, notices: tuple[str, ...]) -> Studio:
+    desk = Desk(
+        queue=needs.queue,
+        gallery=needs.gallery,
+        library=needs.library,
+        settings=needs.settings,
+        catalogue=needs.catalogue,
+        plugins=needs.plugins,
+    )
+    return Studio(
+        desk=desk,
+        queue=needs.queue,
+        watch=needs.watch,
+        engines=engines,
+        library=needs.library,
+        gallery=needs.gallery,
+        settings=needs.settings,
+        catalogue=needs.catalogue,
+        tokens=TokenCounter(TOKENIZER),
+        extensions=Extensions(needs.plugins, engines),
+        flags=needs.flags,
+        places=needs.places,
+        notices=notices,
+    )

@@ -1,0 +1,1 @@
+"""Plugins: who hands the queue's jobs to engines."""

@@ -1,0 +1,1 @@
+"""Plugins: the settings, one file per section."""

@@ -1,0 +1,35 @@
+"""Studio: what a face (page, HTTP API) may use."""
+
+from dataclasses import dataclass
+
+from modules.core.flags import Flags
+from modules.core.places import Places
+from modules.services.catalogue import CatalogueKeeper
+from modules.services.desk import Desk
+from modules.services.engines import Engines
+from modules.services.extensions import Extensions
+from modules.services.gallery import Gallery
+from modules.services.library import Library
+from modules.services.queue import Queue
+from modules.services.settings import Settings
+from modules.services.tokens import TokenCounter
+from modules.services.watch import Watch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Studio:
+    """The ten services, and how and where the server runs. `notices`: what an administrator should know of the start."""
+
+    desk: Desk
+    queue: Queue
+    watch: Watch
+    engines: Engines
+    library: Library
+    gallery: Gallery
+    settings: Settings
+    catalogue: CatalogueKeeper
+    tokens: TokenCounter
+    extensions: Extensions
+    flags: Flags
+    places: Places
+    notices: tuple[str, ...] = ()

@@ -1,0 +1,314 @@
+"""Keeps one engine alive and feeds it: one thread that starts it, hands it jobs, stores what comes back, starts it again."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+from modules.core import errors, events
+from modules.core.errors import AtelierError, EngineLost, StorageFailed
+from modules.core.requests import ModelRecord
+from modules.services.connection import EngineConnection, Gone
+from modules.services.needs import Needs
+from modules.storage.records import Job
+
+log = logging.getLogger(__name__)
+
+RESTART_DELAYS = (0.0, 0.0, 0.0, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds, by deaths without a job done in between
+FAILED_AFTER = 5  # deaths until the page says that the engine cannot be started
+LONG_LIFE = 60.0  # an engine that lived this long does not die of its start
+RETRY_SECONDS = 0.5
+SAME_CLASS = {one.__name__: one for one in (errors.InvalidModelFile, errors.OutOfMemory, errors.NotFinite)}
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineState:
+    """One engine. `state`: starting, ready, busy, restarting or failed. Memory in bytes of the device. `job`: an id."""
+
+    name: str
+    device: str
+    device_name: str = ""
+    state: str = "starting"
+    doing: str = ""
+    model: str = ""
+    memory_used: int = 0
+    memory_total: int = 0
+    pid: int = 0
+    job: str = ""
+
+
+@dataclass(frozen=True)
+class _Do:
+    """Something another thread wants done by the supervising thread, with the engine at hand."""
+
+    action: Callable[[EngineConnection], None] = field(repr=False)
+
+
+class Supervisor(threading.Thread):
+    """The thread of one engine. Its public methods may be called from any other thread and return at once."""
+
+    def __init__(self, name: str, device: str, needs: Needs) -> None:
+        super().__init__(name=f"engine {name}", daemon=True)
+        self.state = EngineState(name=name, device=device)
+        self.plugin_reports: tuple[events.PluginReport, ...] = ()
+        self._needs = needs
+        self._inbox: SimpleQueue[Any] = SimpleQueue()
+        self._stopping = threading.Event()
+        self._connection: EngineConnection | None = None
+        self._job: Job | None = None
+        self._failure = ""  # why the current job cannot succeed any more, although its engine works on it
+        self._loads: list[tuple[ModelRecord, Future[None]]] = []
+        self._deaths = 0
+        self._handlers: dict[type, Callable[[EngineConnection, Any], None]] = {
+            events.EngineReady: self._is_ready,
+            events.EngineStatus: self._status,
+            events.Progress: self._progress,
+            events.ImageReady: self._picture,
+            events.ModelLoaded: self._loaded,
+            events.Finished: self._finished,
+            events.Failed: self._failed,
+            _Do: lambda connection, do: do.action(connection),
+        }
+        needs.queue.subscribe(self._job_changed)
+
+    # -- from other threads ------------------------------------------------------------------------------------------
+
+    def skip(self, job_id: str) -> None:
+        """Skip the current batch of this job, if it runs here."""
+        self._do(lambda engine: self._runs(job_id) and engine.send(events.Skip(job=job_id)))
+
+    def load(self, record: ModelRecord) -> Future[None]:
+        """Have a model in memory; the future says when it is, or why it is not."""
+        done: Future[None] = Future()
+
+        def ask(engine: EngineConnection) -> None:
+            self._loads.append((record, done))
+            engine.send(events.LoadModel(record=record))
+
+        self._do(ask)
+        return done
+
+    def unload(self) -> None:
+        """Give the memory of all models back."""
+        self._do(lambda engine: engine.send(events.UnloadModels()))
+
+    def ask_to_quit(self) -> None:
+        """End the engine after its current step, and this thread with it."""
+        self._stopping.set()
+        self._do(lambda engine: engine.send(events.Quit()))
+
+    def kill(self) -> None:
+        """End the engine at once."""
+        if self._connection:
+            self._connection.kill()
+
+    def _do(self, action: Callable[[EngineConnection], object]) -> None:
+        self._inbox.put(_Do(action=lambda engine: (action(engine), None)[1]))
+
+    def _job_changed(self, job: Job) -> None:
+        if job.state == "waiting":
+            self._do(self._begin_next)
+        elif job.state == "running" and job.stop:
+            self._do(lambda engine: self._runs(job.id) and engine.send(events.Interrupt(job=job.id)))
+
+    # -- the engine's life -------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Start the engine again and again, until asked to quit."""
+        while not self._stopping.is_set():
+            born = time.monotonic()
+            reason = self._live_once()
+            if time.monotonic() - born > LONG_LIFE:
+                self._deaths = 0
+            self._deaths += 1
+            self._bury(reason)
+            self._stopping.wait(RESTART_DELAYS[min(self._deaths, len(RESTART_DELAYS)) - 1])
+
+    def _live_once(self) -> str:
+        """From the start of a process to its end; answers how it ended."""
+        try:
+            engine = EngineConnection(self.state.name, self._inbox.put, self._needs.command)
+        except OSError as error:
+            return f"the engine could not be started ({error.strerror})"
+        self._connection = engine
+        self._show(pid=engine.pid)
+        reason = ""
+        try:
+            engine.send(self._options())
+            while not isinstance(item := self._inbox.get(), Gone):
+                self._handlers.get(type(item), _unexpected)(engine, item)
+        except Exception as error:  # a mistake of ours or of an extension: the engine is replaced, the server goes on
+            log.exception("engine %s is started again after an error", self.state.name)
+            reason = f"an error in the server ({error})"
+            engine.kill()
+            _drain(self._inbox)
+        return engine.ended() if not reason else reason
+
+    def _bury(self, reason: str) -> None:
+        """Its job waits again, who waits for a model is told."""
+        if not self._stopping.is_set():
+            log.warning("engine %s: %s", self.state.name, reason)
+        job, self._job = self._job, None
+        if job:
+            blame = not self._stopping.is_set()
+            failure = self._failure
+            self._stored(
+                lambda: (
+                    self._needs.queue.fail(job.id, failure)
+                    if failure
+                    else self._needs.queue.give_back(job.id, reason, blame=blame)
+                )
+            )
+        for _, done in self._loads:
+            done.set_exception(EngineLost(f"{reason[:1].upper()}{reason[1:]} while it loaded the model."))
+        self._loads.clear()
+        state = "failed" if self._deaths >= FAILED_AFTER else "restarting"
+        self._show(state=state, doing=reason, model="", memory_used=0, pid=0, job="")
+
+    def _options(self) -> events.EngineOptions:
+        flags = self._needs.flags
+        return events.EngineOptions(
+            device=self.state.device,
+            name=self.state.name,
+            extensions=str(self._needs.places.extensions),
+            half=not flags.no_half,
+            memory=flags.memory,
+            attention="xformers" if flags.xformers else "sdpa",
+        )
+
+    # -- what the engine says ----------------------------------------------------------------------------------------
+
+    def _is_ready(self, engine: EngineConnection, ready: events.EngineReady) -> None:
+        self.plugin_reports = ready.plugins
+        self._needs.catalogue.learn(ready.catalogue)
+        self._show(state="ready", doing="", device=ready.device, device_name=ready.device_name)
+        log.info("engine %s is ready on %s (%s)", self.state.name, ready.device, ready.device_name)
+        self._begin_next(engine)
+
+    def _status(self, engine: EngineConnection, status: events.EngineStatus) -> None:
+        self._show(
+            doing=status.doing,
+            model=status.model,
+            memory_used=status.memory_used,
+            memory_total=status.memory_total,
+        )
+
+    def _progress(self, engine: EngineConnection, progress: events.Progress) -> None:
+        if self._runs(progress.job):
+            self._needs.watch.progressed(progress)
+            self._needs.plugins.tell("job_progressed", progress=progress)
+
+    def _picture(self, engine: EngineConnection, picture: events.ImageReady) -> None:
+        job = self._job
+        if job is None or job.id != picture.job or self._failure:
+            return
+        try:
+            kept = self._needs.gallery.keep(picture, job)
+        except StorageFailed as error:
+            self._failure = str(error)
+            engine.send(events.Interrupt(job=job.id))
+            return
+        self._needs.watch.picture_kept(job.id)
+        if kept.kept:
+            self._needs.plugins.tell(
+                "image_saved", path=str(self._needs.places.outputs / kept.path), request=job.request
+            )
+
+    def _loaded(self, engine: EngineConnection, loaded: events.ModelLoaded) -> None:
+        self._show(model=loaded.record.title)
+        waiting = [entry for entry in self._loads if entry[0].path == loaded.record.path]
+        for entry in waiting:
+            self._loads.remove(entry)
+            entry[1].set_result(None)
+
+    def _finished(self, engine: EngineConnection, finished: events.Finished) -> None:
+        queue, id, note = self._needs.queue, finished.job, finished.note
+        if self._failure:
+            failure = self._failure
+            self._over(engine, id, lambda: queue.fail(id, failure))
+        elif finished.interrupted and self._stopping.is_set():
+            self._over(engine, id, lambda: queue.give_back(id, "the server was stopped", blame=False))
+        elif finished.interrupted:
+            self._over(engine, id, lambda: queue.interrupt(id, note))
+        else:
+            self._over(engine, id, lambda: queue.finish(id, note))
+
+    def _failed(self, engine: EngineConnection, failed: events.Failed) -> None:
+        if failed.job:
+            sentence = self._failure or failed.sentence
+            self._over(engine, failed.job, lambda: self._needs.queue.fail(failed.job, sentence, failed.detail))
+        elif self._loads:
+            kind = SAME_CLASS.get(failed.kind, AtelierError)
+            self._loads.pop(0)[1].set_exception(kind(failed.sentence))
+
+    # -- jobs --------------------------------------------------------------------------------------------------------
+
+    def _begin_next(self, engine: EngineConnection) -> None:
+        """Give the idle engine the next job that can be begun."""
+        while self.state.state == "ready" and not self._stopping.is_set():
+            job = self._stored(lambda: self._needs.queue.claim(self.state.name))
+            if job is None:
+                return
+            try:
+                message = self._run_job(job)
+            except AtelierError as error:
+                sentence = str(error)
+                self._stored(lambda failed=job, why=sentence: self._needs.queue.fail(failed.id, why))
+                continue
+            self._job, self._failure = job, ""
+            self._show(state="busy", job=job.id)
+            engine.send(message)
+
+    def _run_job(self, job: Job) -> events.RunJob:
+        library, settings = self._needs.library, self._needs.settings
+        record = library.with_hash(library.find(job.request.model))
+        every = int(settings.get("show_progress_every_n_steps")) if settings.get("live_previews_enable") else 0
+        return events.RunJob(
+            job=job.id,
+            kind=job.kind,
+            request=job.request,
+            models=(record,),
+            have=tuple(picture.index for picture in self._needs.gallery.pictures(job=job.id)),
+            preview_every=max(0, every),
+        )
+
+    def _over(self, engine: EngineConnection, job_id: str, end: Callable[[], Job]) -> None:
+        if not self._runs(job_id):
+            return
+        self._stored(end)
+        self._job, self._failure, self._deaths = None, "", 0
+        self._show(state="ready", doing="", job="")
+        self._begin_next(engine)
+
+    def _runs(self, job_id: str) -> bool:
+        return self._job is not None and self._job.id == job_id
+
+    def _stored(self, action: Callable[[], T]) -> T | None:
+        """Do something with the queue; when the database does not take it, try until it does. None: we were stopped."""
+        while True:
+            try:
+                return action()
+            except StorageFailed as error:
+                log.error("engine %s waits for the database: %s", self.state.name, error)
+                if self._stopping.wait(RETRY_SECONDS):
+                    return None
+
+    def _show(self, **news: Any) -> None:
+        self.state = replace(self.state, **news)
+
+
+def _unexpected(engine: EngineConnection, message: Any) -> None:
+    if not isinstance(message, events.Started):
+        log.warning("engine %s sent %s, which only we send", engine.pid, type(message).__name__)
+
+
+def _drain(inbox: SimpleQueue[Any]) -> None:
+    """Drop everything up to the end of a connection."""
+    while not isinstance(inbox.get(), Gone):
+        pass

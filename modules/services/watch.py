@@ -1,0 +1,163 @@
+"""What is going on right now: progress and previews in memory, for people who look on."""
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+
+from modules.core.events import Progress
+from modules.services.gallery import Gallery
+from modules.services.queue import Queue
+from modules.storage.records import Job, Picture
+
+HEARTBEAT = 15.0  # seconds after which an unchanged state is repeated, so that a lost reader is noticed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Live:
+    """One job as it is now.
+
+    `step` of `steps` of the current batch; `fraction` of the whole job, 0 to 1; `eta` seconds left, None when unknown;
+    `doing` a word for people; `preview` a JPEG; `preview_number` grows with each new one; `ahead`: jobs before it.
+    """
+
+    job: Job
+    step: int = 0
+    steps: int = 0
+    fraction: float = 0.0
+    eta: float | None = None
+    doing: str = ""
+    preview: bytes | None = field(default=None, repr=False)
+    preview_number: int = 0
+    ahead: int = 0
+    pictures: tuple[Picture, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Seen:
+    progress: Progress | None = None
+    preview: bytes | None = None
+    preview_number: int = 0
+
+
+class _Reader:
+    """One `changes` iterator: a flag in its event loop that other threads raise. Never more than one flag waits."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._changed = asyncio.Event()
+
+    def poke(self) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._changed.set)
+        except RuntimeError:  # its loop is closed: the reader is gone without having said so
+            return
+
+    async def wait(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._changed.wait(), seconds)
+        except TimeoutError:
+            return
+        finally:
+            self._changed.clear()
+
+
+class Watch:
+    """Live states. Written to by the dispatcher's threads, read from any thread and any event loop."""
+
+    def __init__(self, queue: Queue, gallery: Gallery) -> None:
+        self._queue = queue
+        self._gallery = gallery
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._generation = 0  # how many times a job's state has changed
+        self._seen: dict[str, _Seen] = {}
+        self._readers: dict[_Reader, str] = {}
+        queue.subscribe(self._job_changed)
+
+    # -- for the faces -----------------------------------------------------------------------------------------------
+
+    def live(self, job_id: str, owner: str | None = None) -> Live:
+        """A job as it is now. Raises NotFound."""
+        return self._live(self._queue.job(job_id, owner))
+
+    def running(self) -> tuple[Live, ...]:
+        """What the engines work on, first accepted first."""
+        return tuple(self._live(job) for job in reversed(self._queue.jobs(states=("running",))))
+
+    def wait(self, job_id: str, timeout: float | None = None) -> Job:
+        """Block until a job is over, or for `timeout` seconds; answers it as it is then. Raises NotFound."""
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            with self._changed:
+                generation = self._generation
+            job = self._queue.job(job_id)
+            left = None if end is None else end - time.monotonic()
+            if job.over or (left is not None and left <= 0):
+                return job
+            with self._changed:
+                self._changed.wait_for(lambda seen=generation: self._generation != seen, left)
+
+    async def changes(self, job_id: str, owner: str | None = None, heartbeat: float = HEARTBEAT) -> AsyncIterator[Live]:
+        """The state now, then after each change, the last one being the end. Raises NotFound.
+
+        A slow reader misses states in between, never the last. After `heartbeat` seconds without news the state is
+        repeated.
+        """
+        reader = _Reader()
+        with self._lock:
+            self._readers[reader] = job_id
+        try:
+            while True:
+                live = await asyncio.to_thread(self.live, job_id, owner)
+                yield live
+                if live.job.over:
+                    return
+                await reader.wait(heartbeat)
+        finally:
+            with self._lock:
+                del self._readers[reader]
+
+    # -- for the dispatcher ------------------------------------------------------------------------------------------
+
+    def progressed(self, progress: Progress) -> None:
+        """An engine went on by a step."""
+        with self._lock:
+            seen = self._seen.get(progress.job, _Seen())
+            if progress.preview is not None:
+                seen = replace(seen, preview=progress.preview, preview_number=seen.preview_number + 1)
+            self._seen[progress.job] = replace(seen, progress=replace(progress, preview=None))
+        self._poke(progress.job)
+
+    def picture_kept(self, job_id: str) -> None:
+        """A picture of this job is there."""
+        self._poke(job_id)
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _live(self, job: Job) -> Live:
+        with self._lock:
+            seen = self._seen.get(job.id, _Seen())
+        pictures = self._gallery.pictures(job=job.id)
+        if job.state == "waiting":
+            return Live(job=job, ahead=self._queue.ahead_of(job.id), pictures=pictures, doing=job.note)
+        if job.over or seen.progress is None:
+            return Live(job=job, fraction=1.0 if job.state == "done" else 0.0, pictures=pictures)
+        now = seen.progress
+        known = {"step": now.step, "steps": now.steps, "fraction": now.fraction, "eta": now.eta, "doing": now.doing}
+        return Live(job=job, pictures=pictures, preview=seen.preview, preview_number=seen.preview_number, **known)
+
+    def _job_changed(self, job: Job) -> None:
+        with self._changed:
+            if job.state != "running":
+                self._seen.pop(job.id, None)
+            self._generation += 1
+            self._changed.notify_all()
+        self._poke()  # everybody: each change of state may move those who wait
+
+    def _poke(self, job_id: str | None = None) -> None:
+        with self._lock:
+            readers = [reader for reader, watched in self._readers.items() if job_id in (None, watched)]
+        for reader in readers:
+            reader.poke()

@@ -1,0 +1,1 @@
+"""Level 2: what is remembered. The only package that knows SQLAlchemy."""

@@ -1,0 +1,1 @@
+"""Plugins: where the database lives."""

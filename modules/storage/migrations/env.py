@@ -1,0 +1,7 @@
+"""How alembic runs the migrations: on the connection it is given, within that connection's transaction."""
+
+from alembic import context
+
+context.configure(connection=context.config.attributes["connection"], transactional_ddl=True)
+with context.begin_transaction():
+    context.run_migrations()
