@@ -3,6 +3,7 @@
 import os
 import secrets
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from modules.core.errors import NotFound, StorageFailed
@@ -22,7 +23,8 @@ def write_atomically(path: Path, content: bytes) -> None:
         os.replace(part, path)
         sync_folder(path.parent)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # a disk that fails may refuse this too; what is left is removed at the next start
+            part.unlink(missing_ok=True)
         raise StorageFailed(f"{path.name} could not be written: {error.strerror or error}") from error
 
 

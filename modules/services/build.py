@@ -1,7 +1,7 @@
 """Put the services together, each once, in the order they need each other; and take them down again."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from modules.core.flags import ROOT, Flags
@@ -31,7 +31,7 @@ TOKENIZER = ROOT / "modules" / "families" / "assets" / "clip_tokenizer"
 @contextmanager
 def open_studio(
     flags: Flags, places: Places, plugins: Plugins, *, engine_command: Sequence[str] = COMMAND
-) -> Iterator[Studio]:
+) -> Generator[Studio, None, None]:
     """Everything that a face needs, engines running, until the block is left.
 
     Raises DataDirectoryInUse, StorageFailed. What a crash left half-way is finished or taken back here.

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from modules.core.errors import NotFound, StorageFailed
 from modules.core.events import ImageReady
@@ -116,8 +117,20 @@ class Gallery:
         id, now = secrets.token_hex(16), self._clock()
         kept = job.request.save
         path = self._free_name(now, event.seed) if kept else f"{self._places.fleeting.name}/{id}.png"
-        known = {"seed": event.seed, "width": event.width, "height": event.height, "infotext": event.infotext}
-        whose = {"id": id, "job": job.id, "index": event.index, "owner": job.owner, "created": now, "kept": kept}
+        known: dict[str, Any] = {
+            "seed": event.seed,
+            "width": event.width,
+            "height": event.height,
+            "infotext": event.infotext,
+        }
+        whose: dict[str, Any] = {
+            "id": id,
+            "job": job.id,
+            "index": event.index,
+            "owner": job.owner,
+            "created": now,
+            "kept": kept,
+        }
         return Picture(path=path, state="writing", bytes=len(event.png), **known, **whose)
 
     def _free_name(self, now: float, seed: int) -> str:

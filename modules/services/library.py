@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from modules.core.errors import InvalidModelFile, StorageFailed, UnknownName
 from modules.core.files import write_atomically
@@ -152,7 +153,11 @@ class Library:
 
     def _record(self, root: Path, path: Path) -> ModelRecord:
         relative = path.relative_to(root)
-        named = {"name": _readable(relative.with_suffix("")), "title": _readable(relative), "path": str(path)}
+        named: dict[str, Any] = {
+            "name": _readable(relative.with_suffix("")),
+            "title": _readable(relative),
+            "path": str(path),
+        }
         try:
             stamp = _stamp(path)
         except OSError as error:

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -11,7 +11,7 @@ from modules.core.errors import DataDirectoryInUse, StorageFailed
 
 
 @contextmanager
-def held(path: Path) -> Iterator[None]:
+def held(path: Path) -> Generator[None, None, None]:
     """Hold the lock file, with our pid in it. Raises DataDirectoryInUse naming the pid of the server that holds it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -138,17 +138,18 @@ class Supervisor(threading.Thread):
             return f"the engine could not be started ({error.strerror})"
         self._connection = engine
         self._show(pid=engine.pid)
-        reason = ""
+        mistake = ""
         try:
             engine.send(self._options())
             while not isinstance(item := self._inbox.get(), Gone):
                 self._handlers.get(type(item), _unexpected)(engine, item)
         except Exception as error:  # a mistake of ours or of an extension: the engine is replaced, the server goes on
             log.exception("engine %s is started again after an error", self.state.name)
-            reason = f"an error in the server ({error})"
+            mistake = f"an error in the server ({error})"
             engine.kill()
             _drain(self._inbox)
-        return engine.ended() if not reason else reason
+        ended = engine.ended()
+        return mistake or ended
 
     def _bury(self, reason: str) -> None:
         """Its job waits again, who waits for a model is told."""

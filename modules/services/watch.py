@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from modules.core.events import Progress
 from modules.services.gallery import Gallery
@@ -145,7 +146,13 @@ class Watch:
         if job.over or seen.progress is None:
             return Live(job=job, fraction=1.0 if job.state == "done" else 0.0, pictures=pictures)
         now = seen.progress
-        known = {"step": now.step, "steps": now.steps, "fraction": now.fraction, "eta": now.eta, "doing": now.doing}
+        known: dict[str, Any] = {
+            "step": now.step,
+            "steps": now.steps,
+            "fraction": now.fraction,
+            "eta": now.eta,
+            "doing": now.doing,
+        }
         return Live(job=job, pictures=pictures, preview=seen.preview, preview_number=seen.preview_number, **known)
 
     def _job_changed(self, job: Job) -> None:

@@ -1,7 +1,7 @@
 """An open database: one writer at a time, readers beside it."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, Engine
@@ -22,7 +22,7 @@ class Store:
         self._one_writer = threading.RLock()
 
     @contextmanager
-    def write(self, *, durable: bool = True) -> Iterator[Connection]:
+    def write(self, *, durable: bool = True) -> Generator[Connection, None, None]:
         """A transaction that changes something.
 
         `durable`: it has reached the disk when the block is left, so that it may be acknowledged; otherwise it survives
@@ -32,7 +32,7 @@ class Store:
             yield connection
 
     @contextmanager
-    def read(self) -> Iterator[Connection]:
+    def read(self) -> Generator[Connection, None, None]:
         """A transaction that sees one moment of the database. Raises StorageFailed when it cannot be read."""
         with self._transaction(writes=False, durable=False) as connection:
             yield connection
@@ -42,11 +42,13 @@ class Store:
         self._engine.dispose()
 
     @contextmanager
-    def _transaction(self, *, writes: bool, durable: bool) -> Iterator[Connection]:
+    def _transaction(self, *, writes: bool, durable: bool) -> Generator[Connection, None, None]:
         try:
-            with self._engine.connect().execution_options(writes=writes, durable=durable) as connection:
-                with connection.begin():
-                    yield connection
+            with (
+                self._engine.connect().execution_options(writes=writes, durable=durable) as connection,
+                connection.begin(),
+            ):
+                yield connection
         except IntegrityError:
             raise  # a rule of the schema, not the disk: the caller knows which
         except DBAPIError as error:
