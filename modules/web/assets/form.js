@@ -1,0 +1,238 @@
+/* Forms: remember and restore values, fill them from elsewhere, put a sentence below the field it is about.
+   Values are set through one hidden Gradio button per form, whose event writes all fields at once. */
+
+const forms = (atelier.forms = {});
+const formStates = {};
+const formState = (prefix) => (formStates[prefix] ??= { fields: {}, values: {}, pending: null, restored: false, text: "" });
+
+/* -- values ------------------------------------------------------------------------------------------------------- */
+
+const tabled = (names, values) => Object.fromEntries(names.map((name, at) => [name, values[at]]));
+
+forms.remember = (prefix, names, values) => {
+  const state = formState(prefix);
+  state.values = tabled(names, values);
+  if (!state.restored) return;
+  memory.set(`form.${prefix}`, { values: state.values, native: model.known });
+  countTokens(prefix);
+  if (prefix in shownProblems) clearChangedProblems(prefix);
+};
+
+forms.restored = (prefix, names, values) => {
+  const state = formState(prefix);
+  const kept = memory.get(`form.${prefix}`, null);
+  state.restored = true;
+  const merged = { ...tabled(names, values), ...(kept?.values ?? {}) };
+  if (kept) adoptNativeSize(merged, kept.native);
+  state.values = merged;
+  setTimeout(() => countTokens(prefix));
+  return names.map((name, at) => merged[name] ?? values[at]);
+};
+
+forms.fill = (prefix, changes) => {
+  formState(prefix).pending = changes;
+  by(`${prefix}_fill`)?.click();
+};
+
+forms.filled = (prefix, names, values) => {
+  const state = formState(prefix);
+  const changes = state.pending ?? {};
+  state.pending = null;
+  return names.map((name, at) => (name in changes ? changes[name] : values[at]));
+};
+
+forms.values = (prefix) => formState(prefix).values;
+
+/* -- sizes and seeds ------------------------------------------------------------------------------------------------ */
+
+const model = { known: null, problem: "", count: 0 };
+
+/* A size that nobody changed belongs to the model: another model brings its own. */
+function adoptNativeSize(values, native) {
+  const untouched = native && Number(values.width) === native.width && Number(values.height) === native.height;
+  if (!untouched || !model.known) return false;
+  const same = model.known.width === native.width && model.known.height === native.height;
+  values.width = model.known.width;
+  values.height = model.known.height;
+  return !same;
+}
+
+class ModelElement extends HTMLElement {
+  static observedAttributes = ["model", "problem", "known"];
+  connectedCallback() {
+    this.read();
+  }
+  attributeChangedCallback() {
+    if (this.isConnected) this.read();
+  }
+  read() {
+    const native = model.known;
+    model.known = JSON.parse(this.getAttribute("model") ?? "null");
+    model.problem = this.getAttribute("problem") ?? "";
+    model.count = Number(this.getAttribute("known") ?? 0);
+    this.replaceChildren(model.problem && element("p", { class: "at-problem", role: "alert", textContent: model.problem }));
+    for (const prefix of Object.keys(formStates)) {
+      const values = { ...formStates[prefix].values };
+      if (adoptNativeSize(values, native)) forms.fill(prefix, { width: values.width, height: values.height });
+    }
+    tell("model");
+  }
+}
+customElements.define("at-model", ModelElement);
+
+forms.swapSize = (prefix) => {
+  const { width, height } = forms.values(prefix);
+  forms.fill(prefix, { width: height, height: width });
+};
+
+forms.randomSeed = (prefix) => forms.fill(prefix, { seed: "-1" });
+
+forms.reuseSeed = (prefix) => {
+  const picture = viewing.selected();
+  if (picture) forms.fill(prefix, { seed: String(picture.seed) });
+  else announce("There is no picture yet whose seed could be used.");
+};
+
+forms.clear = (prefix) => {
+  const { prompt, negative_prompt } = forms.values(prefix);
+  if (!prompt && !negative_prompt) return;
+  forms.fill(prefix, { prompt: "", negative_prompt: "" });
+  offerUndo("The prompts are cleared.", () => forms.fill(prefix, { prompt, negative_prompt }));
+};
+
+/* Width and height with (about) the model's own number of pixels, in whole eights. */
+function sizeOfRatio(across, down) {
+  const area = model.known ? model.known.width * model.known.height : 512 * 512;
+  const eights = (side) => Math.max(64, Math.min(2048, Math.round(side / 8) * 8));
+  return { width: eights(Math.sqrt((area * across) / down)), height: eights(Math.sqrt((area * down) / across)) };
+}
+
+class Ratios extends HTMLElement {
+  connectedCallback() {
+    const prefix = this.getAttribute("form");
+    const buttons = ["1:1", "4:3", "3:4", "16:9", "9:16"].map((ratio) => {
+      const onclick = () => forms.fill(prefix, sizeOfRatio(...ratio.split(":").map(Number)));
+      return element("button", { type: "button", textContent: ratio, "aria-label": `Aspect ratio ${ratio.replace(":", " to ")}`, onclick });
+    });
+    this.setAttribute("role", "group");
+    this.setAttribute("aria-label", "Aspect ratio");
+    this.replaceChildren(...buttons);
+  }
+}
+customElements.define("at-ratios", Ratios);
+
+/* -- a picture's text back into the form ------------------------------------------------------------------------------ */
+
+/* Called by Gradio just before the event: what is to be read. Without a waiting text it is the prompt itself. */
+forms.textToPaste = (prefix) => {
+  const state = formState(prefix);
+  const text = state.text || state.values.prompt || "";
+  state.text = "";
+  return text;
+};
+
+forms.paste = (prefix, text) => {
+  formState(prefix).text = text;
+  openTab(prefix);
+  by(`${prefix}_paste`)?.click();
+  announce("The settings of the picture are in the form.");
+};
+
+/* -- labels, help, problems -------------------------------------------------------------------------------------------- */
+
+const shownProblems = {};
+
+class FormElement extends HTMLElement {
+  connectedCallback() {
+    const state = formState(this.getAttribute("prefix"));
+    state.fields = JSON.parse(this.getAttribute("fields"));
+    /* Gradio may still be placing the components. */
+    requestAnimationFrame(() => Object.values(state.fields).forEach(explain));
+  }
+}
+customElements.define("at-form", FormElement);
+
+function explain({ id, help }) {
+  const place = by(id);
+  if (!place || !help) return;
+  place.title = help;
+  const note = element("span", { class: "at-offscreen", id: `${id}_help`, textContent: help });
+  place.append(note);
+  for (const input of place.querySelectorAll("input, textarea")) input.setAttribute("aria-describedby", note.id);
+}
+
+forms.showProblems = (prefix, byField) => {
+  forms.clearProblems(prefix);
+  const { fields, values } = formState(prefix);
+  shownProblems[prefix] = {};
+  let first = null;
+  for (const [name, sentence] of Object.entries(byField)) {
+    const place = fields[name] && by(fields[name].id);
+    if (!place) continue;
+    shownProblems[prefix][name] = values[name];
+    place.append(element("p", { class: "at-problem", role: "alert", textContent: sentence }));
+    const inputs = place.querySelectorAll("input, textarea");
+    inputs.forEach((input) => input.setAttribute("aria-invalid", "true"));
+    first ??= inputs[0];
+  }
+  first?.focus();
+  first?.scrollIntoView({ block: "center", behavior: "smooth" });
+  return first !== null;
+};
+
+forms.clearProblems = (prefix) => {
+  for (const name of Object.keys(shownProblems[prefix] ?? {})) clearProblem(prefix, name);
+  delete shownProblems[prefix];
+};
+
+function clearProblem(prefix, name) {
+  const place = by(formState(prefix).fields[name].id);
+  place?.querySelectorAll(".at-problem").forEach((one) => one.remove());
+  place?.querySelectorAll("[aria-invalid]").forEach((one) => one.removeAttribute("aria-invalid"));
+  delete shownProblems[prefix][name];
+}
+
+function clearChangedProblems(prefix) {
+  const { values } = formState(prefix);
+  for (const [name, value] of Object.entries(shownProblems[prefix])) if (values[name] !== value) clearProblem(prefix, name);
+}
+
+/* -- live token count ---------------------------------------------------------------------------------------------------- */
+
+const counted = {};
+let countTimer = 0;
+
+function countTokens(prefix) {
+  clearTimeout(countTimer);
+  countTimer = setTimeout(() => ["prompt", "negative_prompt"].forEach((name) => countField(prefix, name)), 150);
+}
+
+async function countField(prefix, name) {
+  const { fields, values } = formState(prefix);
+  const place = fields[name] && by(fields[name].id);
+  const text = values[name] ?? "";
+  if (!place || counted[fields[name].id] === text) return;
+  counted[fields[name].id] = text;
+  let badge = place.querySelector(".at-count");
+  if (!badge) place.append((badge = element("span", { class: "at-count", title: "Tokens of the text encoder: used / room" })));
+  try {
+    const { count, limit } = text.trim() ? await ask("api/v1/tokens", { method: "POST", body: { text } }) : { count: 0, limit: 75 };
+    if (counted[fields[name].id] !== text) return;
+    setText(badge, `${count}/${limit}`);
+    badge.setAttribute("aria-label", `${count} of ${limit} tokens`);
+  } catch {
+    delete counted[fields[name].id];
+    setText(badge, "");
+  }
+}
+
+/* -- undo ------------------------------------------------------------------------------------------------------------------ */
+
+function offerUndo(sentence, undo) {
+  by("at_undo")?.remove();
+  const bar = element("div", { id: "at_undo", class: "at-toast", role: "status" }, element("span", { textContent: sentence }));
+  const close = () => bar.remove();
+  bar.append(element("button", { type: "button", textContent: "Undo", onclick: () => (undo(), close()) }));
+  document.body.append(bar);
+  setTimeout(close, 10000);
+}

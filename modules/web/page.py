@@ -1,0 +1,54 @@
+"""The page: a header with the model and the engine's state, and the tabs that plugins registered.
+
+Gradio draws the form; what moves by itself (progress, preview, pictures, queue) is painted by the script in `assets/`,
+which follows a job over our own HTTP routes. So it finds its way back after a reload or a restart of the server.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from modules.core.extension_points import Tab
+from modules.web.theme import colour_variables, theme
+from modules.web.widgets.instant import element
+from modules.web.widgets.model_choice import model_choice
+
+ASSETS = Path(__file__).parent / "assets"
+SCRIPTS = ("atelier", "looks", "form", "jobs", "progress", "viewer", "status", "lists", "keys")
+
+
+def build_page(studio: Any, tabs: Iterable[Tab]) -> gr.Blocks:
+    """The page. `studio` is `services.studio.Studio`; tabs are placed by their `order`."""
+    with gr.Blocks(title="Atelier", analytics_enabled=False, fill_width=True) as page:
+        with gr.Row(elem_id="at_header"):
+            model_choice(studio)
+            element("<at-status></at-status>", elem_id="at_status")
+        with gr.Tabs(elem_id="tabs"):
+            for tab in sorted(tabs, key=lambda one: one.order):
+                with gr.Tab(tab.name, id=tab.id, elem_id=f"tab_{tab.id}"):
+                    tab.build(studio)
+        element("<at-announcer></at-announcer><at-shortcuts></at-shortcuts>", elem_id="at_notices")
+    return page
+
+
+def mount_options() -> dict[str, Any]:
+    """Arguments for `gr.mount_gradio_app` beside the page itself: our looks, our script, none of Gradio's extras."""
+    return {
+        "theme": theme(),
+        "head": page_head(),
+        "favicon_path": str(ASSETS / "icon.png"),
+        "footer_links": [],
+        "run_history": False,
+        "show_error": False,
+        "ssr_mode": False,
+        "pwa": False,
+    }
+
+
+def page_head() -> str:
+    """Style sheet and script, inline: they are small, and nothing of the page is drawn before they are there."""
+    style = colour_variables() + (ASSETS / "page.css").read_text("utf-8")
+    script = "".join((ASSETS / f"{name}.js").read_text("utf-8") for name in SCRIPTS)
+    return f"<style>{style}</style><script>(() => {{'use strict';{script}}})();</script>"

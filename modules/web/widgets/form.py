@@ -1,0 +1,175 @@
+"""A request's fields as components: one per field, callbacks that receive the dataclass, no positional lists.
+
+Labels, ranges, help and allowed values come from `core.fields.Shown`. The values reach Python as the browser has them:
+a slider of Gradio would answer a value out of its range with an error of its own, without saying which field it was.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import Field
+from html import escape
+from typing import Any, get_args, get_type_hints
+
+import gradio as gr
+from gradio.components import Component
+
+from modules.core.errors import AtelierError, InvalidRequest, Problem
+from modules.core.fields import Shown, shown_fields
+from modules.web.widgets.instant import INSTANT, page_in_making
+from modules.web.widgets.pasting import values_of
+
+# The field's names for the elements of a generation tab, where they differ from ours.
+ELEMENT = {"negative_prompt": "neg_prompt", "sampler": "sampling", "schedule": "scheduler"}
+SAFE_INTEGER = 2**53  # the browser's numbers are exact up to here; a seed may be larger
+
+
+class Form:
+    """The components of one request class on one tab. `prefix` starts their element ids: `txt2img_steps`."""
+
+    def __init__(self, request: type, prefix: str, start: Mapping[str, Any] | None = None) -> None:
+        self.request_class = request
+        self.prefix = prefix
+        self.components: dict[str, Component] = {}
+        self._shown: dict[str, tuple[Field[Any], Shown]] = {
+            one.name: (one, known) for one, known in shown_fields(request)
+        }
+        self._types = {name: _plain_type(hint) for name, hint in get_type_hints(request).items()}
+        self._start = dict(start or {})
+
+    # -- building ------------------------------------------------------------------------------------------------------
+
+    def add(self, name: str, choices: Sequence[str] = (), **look: Any) -> Component:
+        """The component of one field, placed where this is called. `look`: further arguments of the component."""
+        field, known = self._shown[name]
+        value = self._start.get(name, field.default)
+        arguments = {"label": known.label, "elem_id": self.element(name), "value": value} | look
+        self.components[name] = _component(known, self._types[name], choices, arguments)
+        return self.components[name]
+
+    def element(self, name: str) -> str:
+        """The element id of a field's component."""
+        return f"{self.prefix}_{ELEMENT.get(name, name)}"
+
+    def describe(self) -> str:
+        """An element for the page's script: which element belongs to which field, and its help."""
+        table = {
+            name: {"id": self.element(name), "label": self._shown[name][1].label, "help": self._shown[name][1].help}
+            for name in self.components
+        }
+        return f'<at-form prefix="{escape(self.prefix)}" fields="{escape(json.dumps(table))}"></at-form>'
+
+    # -- values --------------------------------------------------------------------------------------------------------
+
+    @property
+    def names(self) -> list[str]:
+        """The fields in the order in which Gradio passes the values of a set of components."""
+        return sorted(self.components, key=lambda name: self.components[name]._id)
+
+    def request(self, values: Mapping[Component, Any]) -> Any:
+        """The request that the components' values make. Raises InvalidRequest naming the fields that are no value."""
+        return self.request_of({name: values[one] for name, one in self.components.items()})
+
+    def request_of(self, raw: Mapping[str, Any]) -> Any:
+        """The request of raw values by field name."""
+        values, problems = dict(self._start), []
+        for name, value in raw.items():
+            try:
+                values[name] = _converted(value, self._types[name], self._shown[name][1].label)
+            except ValueError as error:
+                problems.append(Problem(field=name, message=str(error)))
+        if problems:
+            raise InvalidRequest(*problems)
+        return self.request_class(**values)
+
+    # -- events --------------------------------------------------------------------------------------------------------
+
+    def on(
+        self,
+        trigger: Callable[..., Any],
+        call: Callable[[Any, gr.Request], Any],
+        refused: Callable[[AtelierError], Any],
+        **event: Any,
+    ) -> Any:
+        """Answer an event with `call(the request as a dataclass, gr.Request)`, at once and outside Gradio's queue.
+
+        What cannot be done, be it found here or in `call`, is answered with `refused(error)`.
+        """
+
+        def answered(values: dict[Component, Any], request: gr.Request) -> Any:
+            try:
+                return call(self.request(values), request)
+            except AtelierError as error:
+                return refused(error)
+
+        return trigger(answered, inputs=set(self.components.values()), preprocess=False, **(INSTANT | event))
+
+    def in_page(self) -> None:
+        """Let the page's script remember the values and set them: see `assets/form.js`."""
+        names, components = list(self.components), list(self.components.values())
+        arguments = f"'{self.prefix}', {json.dumps(names)}, values"
+        gr.on(
+            [one.change for one in components],
+            fn=None,
+            inputs=components,
+            js=f"(...values) => atelier.forms.remember({arguments})",
+            **INSTANT,
+        )
+        filler = gr.Button(visible="hidden", elem_id=f"{self.prefix}_fill")
+        filled: dict[str, Any] = {"fn": None, "inputs": components, "outputs": components}
+        filler.click(**filled, js=f"(...values) => atelier.forms.filled({arguments})", **INSTANT)
+        page_in_making().load(**filled, js=f"(...values) => atelier.forms.restored({arguments})", **INSTANT)
+
+    def paste_from(self, button: gr.Button, text: Component) -> None:
+        """Fill the fields from a picture's text, which the page's script supplies, when `button` is pressed."""
+        outputs = list(self.components.values())
+        button.click(self.pasted, text, outputs, js=f"() => atelier.forms.textToPaste('{self.prefix}')", **INSTANT)
+
+    def pasted(self, text: str) -> dict[Component, Any]:
+        """The components' new values from a picture's text. What the text does not hold stays as it is."""
+        values = values_of(text, self._shown)
+        return {one: values.get(name, gr.skip()) for name, one in self.components.items()}
+
+
+def _component(known: Shown, kind: type, choices: Sequence[str], arguments: dict[str, Any]) -> Component:
+    if known.choices or known.options:
+        offered = list(choices or known.options)
+        if arguments["value"] not in offered:
+            offered.insert(0, arguments["value"])
+        return gr.Dropdown(choices=offered, **arguments)
+    if kind is bool:
+        return gr.Checkbox(**arguments)
+    if kind is str or (known.highest or 0) > SAFE_INTEGER:
+        return gr.Textbox(**(arguments | {"value": str(arguments["value"])}))
+    if known.minimum is None or known.maximum is None:
+        return gr.Number(**arguments)
+    return gr.Slider(known.minimum, known.maximum, step=known.step, buttons=[], **arguments)
+
+
+def _plain_type(hint: Any) -> type:
+    return next((one for one in get_args(hint) if one is not type(None)), hint)
+
+
+def _converted(value: Any, kind: type, label: str) -> Any:
+    """A value of the browser in the field's type; ValueError is a sentence."""
+    if kind is str:
+        return "" if value is None else str(value)
+    if kind is bool:
+        return bool(value)
+    shown = str(value)[:40]
+    if value is None or shown.strip() == "":
+        raise ValueError(f"{label} is empty; it must be a number.")
+    try:
+        return _number(value, kind)
+    except (TypeError, ValueError, OverflowError) as error:
+        wanted = "a whole number" if kind is int else "a number"
+        raise ValueError(f"{label} is {shown!r}; it must be {wanted}.") from error
+
+
+def _number(value: Any, kind: type) -> int | float:
+    if kind is float:
+        return float(value)
+    if isinstance(value, float):
+        if not value.is_integer():
+            raise ValueError(value)
+        return int(value)
+    return int(str(value).strip()[:40])
