@@ -7,9 +7,11 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, insert, select, update
 
 from modules.core.requests import ImageRequest
-from modules.core.wire import from_json, to_json
+from modules.core.wire import BadMessage, from_json, to_json
 from modules.storage.records import Job
 from modules.storage.schema import JobRow
+
+UNREADABLE = "unreadable"  # kind of a job whose row is damaged: the others must still be listed
 
 
 def add(connection: Connection, **values: Any) -> Job:
@@ -67,4 +69,8 @@ def id_of(connection: Connection, number: int) -> str:
 
 def _job(row: Row[Any]) -> Job:
     values = dict(row._mapping)  # pyright: ignore[reportPrivateUsage]
-    return Job(**values | {"request": from_json(json.loads(values["request"]), ImageRequest)})
+    try:
+        request = from_json(json.loads(values["request"]), ImageRequest)
+    except (ValueError, TypeError, AttributeError, BadMessage, RecursionError):
+        return Job(**values | {"request": ImageRequest(), "kind": UNREADABLE})
+    return Job(**values | {"request": request})

@@ -4,6 +4,7 @@ import logging
 import os
 import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,10 @@ from modules.storage.store import Store
 log = logging.getLogger(__name__)
 
 BUSY_SECONDS = 5.0  # how long to wait for another program that holds the database
+DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+NOT_THE_FILES_FAULT = tuple(
+    f"SQLITE_{one}" for one in ("BUSY", "LOCKED", "CANTOPEN", "PERM", "READONLY", "IOERR", "FULL", "NOMEM")
+)
 
 
 def connect(url: str) -> Store:
@@ -30,13 +35,19 @@ def connect(url: str) -> Store:
     path = Path(make_url(url).database or "")
     _make_folder(path.parent)
     notice = "" if _sound(path) else _set_aside(path)
+    try:
+        return _opened(url, path, notice)
+    except DatabaseError as error:
+        if getattr(error.orig, "sqlite_errorname", "") not in DAMAGED:
+            raise StorageFailed(f"the database {path.name} could not be opened: {error.orig}") from error
+    return _opened(url, path, _set_aside(path))
+
+
+def _opened(url: str, path: Path, notice: str) -> Store:
     engine = _engine(url)
     try:
         migrate(engine, path)
-    except DatabaseError as error:
-        engine.dispose()
-        raise StorageFailed(f"the database {path.name} could not be opened: {error.orig}") from error
-    except StorageFailed:
+    except BaseException:
         engine.dispose()
         raise
     return Store(engine, notice)
@@ -54,14 +65,14 @@ def _sound(path: Path) -> bool:
     if not path.exists():
         return True
     try:
-        with_wal = sqlite3.connect(path, timeout=BUSY_SECONDS)
-        try:
-            return with_wal.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
-        finally:
-            with_wal.close()
-    except sqlite3.OperationalError as error:
-        raise StorageFailed(f"the database {path.name} could not be opened: {error}") from error
-    except sqlite3.DatabaseError:
+        with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
+            connection.text_factory = bytes
+            return connection.execute("PRAGMA quick_check(1)").fetchone() == (b"ok",)
+    except UnicodeDecodeError:  # the module decodes SQLite's message, which quotes the damaged bytes
+        return False
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorname.startswith(NOT_THE_FILES_FAULT):
+            raise StorageFailed(f"the database {path.name} could not be opened: {error}") from error
         return False
 
 
@@ -85,17 +96,22 @@ def _engine(url: str) -> Engine:
 
 def _prepare(driver: sqlite3.Connection, _record: Any) -> None:
     driver.isolation_level = None  # the driver must not begin or end transactions by itself; `_begin` does
+    driver.text_factory = _text
     for pragma in (f"busy_timeout={int(BUSY_SECONDS * 1000)}", "journal_mode=WAL", "synchronous=FULL"):
         driver.execute(f"PRAGMA {pragma}")
+
+
+def _text(content: bytes) -> str:
+    """Text of a row; a damaged one must not keep the others from being read."""
+    return content.decode(errors="replace")
 
 
 def _begin(connection: Connection) -> None:
     options = connection.get_execution_options()
     level = "FULL" if options.get("durable", True) else "NORMAL"
-    driver: Any = connection.connection.driver_connection
-    driver.execute(f"PRAGMA synchronous={level}")
+    connection.exec_driver_sql(f"PRAGMA synchronous={level}")
     # IMMEDIATE: a reader that becomes a writer would fail with SQLITE_BUSY instead of waiting.
-    driver.execute("BEGIN IMMEDIATE" if options.get("writes", True) else "BEGIN")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writes", True) else "BEGIN")
 
 
 @hookimpl
