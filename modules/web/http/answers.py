@@ -41,6 +41,14 @@ STATUS_OF: Mapping[type[AtelierError], int] = {
 RETRY_AFTER = {"Retry-After": "10"}
 
 
+class KnownFault(Exception):
+    """What clients of the field know as a 500 with a certain exception's class: an unknown setting, a failed job."""
+
+    def __init__(self, kind: str, text: str) -> None:
+        self.kind = kind
+        super().__init__(text)
+
+
 def refusal(status: int, sentence: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """An answer in the shape of a raised HTTPException; clients read `detail`."""
     return _answer(status, "HTTPException", sentence, f"{status}: {sentence}", headers)
@@ -58,12 +66,18 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _unusable_body)
     app.add_exception_handler(InvalidRequest, _unusable_request)
     app.add_exception_handler(AtelierError, _atelier)
+    app.add_exception_handler(KnownFault, _known_fault)
     app.add_exception_handler(Exception, _fault)
 
 
 def fault(error: Exception) -> JSONResponse:
     """500 in the field's shape: the class in `error`, the text in `errors`."""
     return _answer(500, type(error).__name__, "", str(error), None)
+
+
+async def _known_fault(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, KnownFault)
+    return _answer(500, error.kind, "", str(error), None)
 
 
 def _answer(status: int, kind: str, detail: Any, errors: str, headers: Mapping[str, str] | None) -> JSONResponse:

@@ -23,8 +23,10 @@ def build(studio: Studio) -> APIRouter:
 
     @router.get("")
     def engines(owner: Owner) -> dict[str, Any]:
-        """Every engine; which job it works on is told to that job's owner only."""
-        mine = {job.id for job in studio.queue.jobs(states=("running",), owner=owner)}
-        return {"engines": [engine_view(state, mine) for state in studio.engines.states()]}
+        """Every engine, and how many jobs of all people wait and run; which job an engine has is told to its owner."""
+        running = studio.queue.jobs(states=("running",))
+        mine = {job.id for job in running if job.owner == owner}
+        views = [engine_view(state, mine) for state in studio.engines.states()]
+        return {"engines": views, "waiting": studio.queue.waiting(), "running": len(running)}
 
     return router

@@ -16,6 +16,7 @@ from modules.web.http.people import Client, Owner
 from modules.web.http.streams import HEARTBEAT, EventStream, News, OpenStreams
 from modules.web.http.views import job_in_full, job_view, live_view
 
+MOST_LISTED = 200
 NEVER_STORED = {"Cache-Control": "no-store"}
 
 
@@ -36,13 +37,14 @@ def build(studio: Studio) -> APIRouter:
 
 def _add_looking(router: APIRouter, studio: Studio) -> None:
     @router.get("")
-    def unfinished(owner: Owner, limit: Annotated[int, Query(ge=1, le=500)] = 50) -> dict[str, Any]:
-        """One's own jobs that wait or run, first accepted first, and how many wait in all."""
-        running = studio.queue.jobs(states=("running",), owner=owner, limit=limit)
-        waiting = studio.queue.jobs(states=("waiting",), owner=owner, limit=limit)
-        in_order = sorted((*running, *waiting), key=lambda job: job.number)
-        views = [live_view(studio.watch.live(job.id)) for job in in_order[:limit]]
-        return {"jobs": views, "waiting": studio.queue.waiting()}
+    def some(owner: Owner, recent: Annotated[int, Query(ge=0, le=MOST_LISTED)] = 0) -> list[dict[str, Any]]:
+        """One's own jobs: those that wait or run, oldest first; with `recent` that many of any state, newest first."""
+        if recent:
+            jobs = studio.queue.jobs(owner=owner, limit=recent)
+        else:
+            unfinished = studio.queue.jobs(states=("running", "waiting"), owner=owner, limit=MOST_LISTED)
+            jobs = tuple(reversed(unfinished))
+        return [live_view(studio.watch.live(job.id)) for job in jobs]
 
     @router.get("/{job_id}")
     def one(job_id: str, owner: Owner) -> dict[str, Any]:

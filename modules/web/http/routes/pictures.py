@@ -30,7 +30,8 @@ def build(studio: Studio) -> APIRouter:
         found = studio.gallery.pictures(owner=owner, limit=limit, before=before)
         return {"pictures": [picture_view(one) for one in found]}
 
-    @router.api_route("/{picture_id}.png", methods=["GET", "HEAD"])
+    @router.head("/{picture_id}.png", include_in_schema=False)
+    @router.get("/{picture_id}.png")
     def file(picture_id: str, request: Request, owner: Owner, download: bool = False) -> Response:
         """The PNG with its text. `download=1`: to be saved, not shown."""
         picture = studio.gallery.picture(picture_id, owner)

@@ -1,0 +1,75 @@
+"""`/sdapi/v1`: settings and the command line, as clients of the field read and change them."""
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter
+
+from modules.core.errors import NoModel, UnknownName
+from modules.core.extension_points import Routes, hookimpl
+from modules.services.studio import Studio
+from modules.web.http.answers import KnownFault
+from modules.web.http.limits import new_router
+from modules.web.http.sdapi_settings import MODEL, checked_setting
+
+HASH = "sd_checkpoint_hash"
+# Never set over HTTP: the first is a result, the others would let a client open what an administrator closed.
+IGNORED = frozenset({HASH, "api_enable_requests", "api_forbid_local_requests", "api_useragent"})
+
+SECRET = frozenset({"api_auth", "gradio_auth"})
+
+
+@hookimpl
+def register_routes() -> list[Routes]:
+    """With --api or --nowebui."""
+    return [Routes(name="sdapi options", build=build, api=True)]
+
+
+def build(studio: Studio) -> APIRouter:
+    """The routes."""
+    router = new_router("/sdapi/v1")
+
+    @router.get("/options")
+    def options() -> dict[str, Any]:
+        """Every setting. `sd_model_checkpoint` is the model that draws now, its hash beside it."""
+        try:
+            model = studio.desk.current_model()
+        except NoModel:
+            return studio.settings.all() | {HASH: None}
+        return studio.settings.all() | {MODEL: model.title, HASH: model.sha256 or None}
+
+    @router.post("/options")
+    def set_options(asked: dict[str, Any]) -> None:
+        """Change some settings, all or none; a new checkpoint is loaded before this answers."""
+        wanted = {name: value for name, value in asked.items() if name not in IGNORED}
+        news = {name: checked_setting(name, value, studio) for name, value in wanted.items()}
+        if MODEL in news:
+            news[MODEL] = _loaded(studio, str(news[MODEL]))
+        studio.settings.set(news)
+
+    @router.get("/cmd-flags")
+    def cmd_flags() -> dict[str, Any]:
+        """What the server was started with, passwords left out."""
+        flags = studio.flags
+        return {one.name: _plain(one.name, getattr(flags, one.name)) for one in fields(flags)}
+
+    return router
+
+
+def _loaded(studio: Studio, name: str) -> str:
+    """The title of a model that is in memory now. Nothing has been changed when this raises."""
+    if not name:
+        return ""
+    try:
+        record = studio.library.find(name)
+    except UnknownName as error:
+        raise KnownFault("RuntimeError", f"model {name[:200]!r} not found") from error
+    studio.engines.load(record)
+    return record.title
+
+
+def _plain(name: str, value: Any) -> Any:
+    if name in SECRET:
+        return None
+    return str(value) if isinstance(value, Path) else value
