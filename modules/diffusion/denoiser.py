@@ -43,13 +43,13 @@ def sigma_table(beta_start: float = 0.00085, beta_end: float = 0.012, steps: int
 
 
 def sigma_at(timestep: float, table: Sequence[float]) -> float:
-    """The noise level at a timestep that may lie between two of the table: linear in log sigma."""
-    low = min(max(math.floor(timestep), 0), len(table) - 1)
-    high = min(low + 1, len(table) - 1)
-    part = min(max(timestep - low, 0.0), 1.0)
+    """The noise level at a timestep that may lie between two of the table: linear in log sigma. Beyond an end it is the end."""
+    timestep = min(max(timestep, 0.0), len(table) - 1.0)
+    low = math.floor(timestep)
+    part = timestep - low
     if part == 0.0:
         return table[low]
-    return math.exp((1 - part) * math.log(table[low]) + part * math.log(table[high]))
+    return table[low] * (table[low + 1] / table[low]) ** part
 
 
 def timestep_at(sigma: float, table: Sequence[float]) -> float:
