@@ -147,7 +147,10 @@ class FormElement extends HTMLElement {
     const state = formState(this.getAttribute("prefix"));
     state.fields = JSON.parse(this.getAttribute("fields"));
     /* Gradio may still be placing the components. */
-    requestAnimationFrame(() => Object.values(state.fields).forEach(explain));
+    requestAnimationFrame(() => {
+      Object.values(state.fields).forEach(explain);
+      restoreSections();
+    });
   }
 }
 customElements.define("at-form", FormElement);
@@ -235,4 +238,37 @@ function offerUndo(sentence, undo) {
   bar.append(element("button", { type: "button", textContent: "Undo", onclick: () => (undo(), close()) }));
   document.body.append(bar);
   setTimeout(close, 10000);
+}
+
+/* -- sections ---------------------------------------------------------------------------------------------------------- */
+
+const BUTTON_HELP = {
+  txt2img_generate: "Make the picture (Ctrl+Enter)",
+  txt2img_skip: "Leave this batch and go on with the next (Alt+Enter)",
+  txt2img_interrupt: "Stop; what is finished is kept (Esc)",
+  txt2img_paste: "Read prompt and settings from a picture's text that stands in the prompt",
+  txt2img_clear_prompt: "Empty both prompts; can be undone for ten seconds",
+};
+
+/* Folded sections stay folded. On a narrow page they start folded: the picture comes first. */
+const narrow = matchMedia("(max-width: 900px)");
+
+function restoreSections() {
+  const kept = memory.get("sections", {});
+  for (const section of document.querySelectorAll(".at-section")) {
+    const head = section.querySelector("button.label-wrap");
+    if (!head || head.hasAttribute("aria-expanded")) continue;
+    const open = () => head.classList.contains("open");
+    const wanted = kept[section.id] ?? !narrow.matches;
+    if (open() !== wanted) head.click();
+    setTimeout(() => head.setAttribute("aria-expanded", String(open())));
+    head.addEventListener("click", () =>
+      setTimeout(() => {
+        head.setAttribute("aria-expanded", String(open()));
+        memory.set("sections", { ...memory.get("sections", {}), [section.id]: open() });
+      }),
+    );
+  }
+  for (const button of document.querySelectorAll("button.at-icon")) button.title ||= button.textContent.trim();
+  for (const [id, words] of Object.entries(BUTTON_HELP)) by(id)?.setAttribute("title", words);
 }

@@ -79,7 +79,9 @@ function listen() {
   silence();
   if (!following || document.hidden) return;
   stream = new EventSource(address(`api/v1/jobs/${following}/events`));
-  stream.onmessage = ({ data }) => received(JSON.parse(data));
+  const news = ({ data }) => received(JSON.parse(data));
+  stream.onmessage = news;
+  stream.addEventListener("end", news);
   stream.onerror = () => (silence(), lookAgain());
 }
 

@@ -85,3 +85,25 @@ class JobRow {
   }
 }
 customElements.define("at-jobs", JobList);
+
+/* -- PNG Info: what can be done with a picture's text -------------------------------------------------------------------- */
+
+atelier.pngInfo = {
+  unreadable() {
+    const place = by("html_info");
+    place?.replaceChildren(problemCard("This file is no picture that can be read: PNG, JPEG, WebP, GIF and BMP can."));
+  },
+};
+
+class PngInfo extends HTMLElement {
+  connectedCallback() {
+    this.paint();
+  }
+  paint() {
+    const text = this.getAttribute("text");
+    const button = (words, onclick) => element("button", { type: "button", class: "at-quiet-button", textContent: words, onclick });
+    const whole = element("details", {}, element("summary", { textContent: "The text as it is" }), element("pre", { class: "at-infotext", textContent: text }));
+    this.replaceChildren(element("div", { class: "at-tools" }, button("Send to txt2img", () => forms.paste("txt2img", text)), button("Copy text", () => copy(text))), whole);
+  }
+}
+customElements.define("at-png-info", PngInfo);

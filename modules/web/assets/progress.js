@@ -2,12 +2,18 @@
 
 function progressWords() {
   const live = jobs.live;
-  if (jobs.sendingSince) return { words: "Sending…", fraction: null };
+  if (jobs.sendingSince) return { words: sendingWords(), fraction: null };
   if (!jobs.connected) return { words: "The server does not answer; it may be restarting. Your job is kept, trying again…", fraction: null, trouble: true };
   if (active()) return live.state === "waiting" ? waitingWords(live) : runningWords(live);
   if (jobs.refusal) return { words: jobs.refusal.sentence, trouble: true };
   if (live) return { words: endedWords(live), trouble: live.state === "failed" };
   return idleWords();
+}
+
+/* At the very first start the server waits until an engine has told what it can do. */
+function sendingWords() {
+  const slow = Date.now() - jobs.sendingSince > 1500;
+  return (slow && engineSentence()) || "Sending…";
 }
 
 function waitingWords(live) {

@@ -16,7 +16,6 @@ from modules.core.extension_points import Tab, hookimpl
 from modules.core.requests import ImageRequest
 from modules.web.widgets.form import Form
 from modules.web.widgets.instant import INSTANT, element, page_in_making
-from modules.web.widgets.model_choice import current
 
 ID = "txt2img"
 
@@ -35,7 +34,7 @@ class Buttons:
 
 def build(studio: Any) -> None:
     """Place everything; called once, in the tab's context."""
-    form = Form(ImageRequest, ID, _start(studio))
+    form = Form(ID, studio.desk.defaults)
     with gr.Column(elem_id="txt2img_layout", elem_classes="at-studio"):
         with gr.Column(elem_id="txt2img_toprow"):
             form.add("prompt", lines=3, max_lines=12, placeholder="What to draw")
@@ -51,12 +50,6 @@ def build(studio: Any) -> None:
     _keep_choices_fresh(studio, form)
 
 
-def _start(studio: Any) -> dict[str, Any]:
-    """What the form shows first: the size the chosen model was trained at."""
-    model = current(studio)
-    return {"width": model.width, "height": model.height} if model else {}
-
-
 def _actions() -> Buttons:
     with gr.Column(elem_id="txt2img_actions_column"):
         generate = gr.Button("Generate", variant="primary", elem_id="txt2img_generate")
@@ -65,7 +58,7 @@ def _actions() -> Buttons:
             skip = gr.Button("Skip", elem_id="txt2img_skip", min_width=0)
             interrupt = gr.Button("Interrupt", elem_id="txt2img_interrupt", min_width=0)
     with gr.Row(elem_id="txt2img_tools"):
-        paste = gr.Button("Read settings from text", elem_id="txt2img_paste", min_width=0)
+        paste = gr.Button("Read settings", elem_id="txt2img_paste", min_width=0)
         clear = gr.Button("Clear prompts", elem_id="txt2img_clear_prompt", min_width=0)
     ticket = gr.Textbox(visible="hidden", elem_id="txt2img_ticket", label="Answer of the server")
     return Buttons(generate=generate, skip=skip, interrupt=interrupt, paste=paste, clear=clear, ticket=ticket)
@@ -77,22 +70,29 @@ def _controls(studio: Any, form: Form) -> None:
         with gr.Row():
             form.add("sampler", [one.name for one in known.samplers], min_width=120)
             form.add("schedule", [one.name for one in known.schedules], min_width=120)
-        form.add("steps")
-        form.add("cfg_scale")
+        with gr.Row():
+            form.add("steps", min_width=120)
+            form.add("cfg_scale", min_width=120)
     with gr.Accordion("Size and number", elem_id="txt2img_size_section", elem_classes="at-section"):
         with gr.Row(elem_classes="at-size"):
             form.add("width", min_width=100)
-            swap = gr.Button("⇅", elem_id="txt2img_res_switch_btn", elem_classes="at-icon", scale=0, min_width=44)
+            swap = gr.Button(
+                "Swap width and height", elem_id="txt2img_res_switch_btn", elem_classes="at-icon", scale=0, min_width=44
+            )
             form.add("height", min_width=100)
         element(f'<at-ratios form="{ID}"></at-ratios>')
         with gr.Row():
             form.add("batch_count", min_width=120)
             form.add("batch_size", min_width=120)
-    with gr.Accordion("Seed", elem_id="txt2img_seed_section", elem_classes="at-section"):
-        with gr.Row(elem_classes="at-seed"):
-            form.add("seed", min_width=120)
-            fresh = gr.Button("🎲", elem_id="txt2img_random_seed", elem_classes="at-icon", scale=0, min_width=44)
-            again = gr.Button("♻", elem_id="txt2img_reuse_seed", elem_classes="at-icon", scale=0, min_width=44)
+    with (
+        gr.Accordion("Seed", elem_id="txt2img_seed_section", elem_classes="at-section"),
+        gr.Row(elem_classes="at-seed"),
+    ):
+        form.add("seed", min_width=120)
+        fresh = gr.Button("Random seed", elem_id="txt2img_random_seed", elem_classes="at-icon", scale=0, min_width=44)
+        again = gr.Button(
+            "Seed of the picture", elem_id="txt2img_reuse_seed", elem_classes="at-icon", scale=0, min_width=44
+        )
     for button, script in ((swap, "swapSize"), (fresh, "randomSeed"), (again, "reuseSeed")):
         button.click(fn=None, js=f"() => atelier.forms.{script}('{ID}')", **INSTANT)
 

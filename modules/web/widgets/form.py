@@ -6,7 +6,7 @@ a slider of Gradio would answer a value out of its range with an error of its ow
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import Field
+from dataclasses import Field, replace
 from html import escape
 from typing import Any, get_args, get_type_hints
 
@@ -26,22 +26,23 @@ SAFE_INTEGER = 2**53  # the browser's numbers are exact up to here; a seed may b
 class Form:
     """The components of one request class on one tab. `prefix` starts their element ids: `txt2img_steps`."""
 
-    def __init__(self, request: type, prefix: str, start: Mapping[str, Any] | None = None) -> None:
-        self.request_class = request
+    def __init__(self, prefix: str, defaults: Callable[[], Any]) -> None:
+        """`defaults()` answers a request with the values that are suggested now; fields without a component keep them."""
         self.prefix = prefix
+        self.defaults = defaults
         self.components: dict[str, Component] = {}
+        self._start = defaults()
         self._shown: dict[str, tuple[Field[Any], Shown]] = {
-            one.name: (one, known) for one, known in shown_fields(request)
+            one.name: (one, known) for one, known in shown_fields(self._start)
         }
-        self._types = {name: _plain_type(hint) for name, hint in get_type_hints(request).items()}
-        self._start = dict(start or {})
+        self._types = {name: _plain_type(hint) for name, hint in get_type_hints(type(self._start)).items()}
 
     # -- building ------------------------------------------------------------------------------------------------------
 
     def add(self, name: str, choices: Sequence[str] = (), **look: Any) -> Component:
         """The component of one field, placed where this is called. `look`: further arguments of the component."""
-        field, known = self._shown[name]
-        value = self._start.get(name, field.default)
+        known = self._shown[name][1]
+        value = getattr(self._start, name)
         arguments = {"label": known.label, "elem_id": self.element(name), "value": value} | look
         self.components[name] = _component(known, self._types[name], choices, arguments)
         return self.components[name]
@@ -60,18 +61,13 @@ class Form:
 
     # -- values --------------------------------------------------------------------------------------------------------
 
-    @property
-    def names(self) -> list[str]:
-        """The fields in the order in which Gradio passes the values of a set of components."""
-        return sorted(self.components, key=lambda name: self.components[name]._id)
-
     def request(self, values: Mapping[Component, Any]) -> Any:
         """The request that the components' values make. Raises InvalidRequest naming the fields that are no value."""
         return self.request_of({name: values[one] for name, one in self.components.items()})
 
     def request_of(self, raw: Mapping[str, Any]) -> Any:
         """The request of raw values by field name."""
-        values, problems = dict(self._start), []
+        values, problems = {}, []
         for name, value in raw.items():
             try:
                 values[name] = _converted(value, self._types[name], self._shown[name][1].label)
@@ -79,7 +75,7 @@ class Form:
                 problems.append(Problem(field=name, message=str(error)))
         if problems:
             raise InvalidRequest(*problems)
-        return self.request_class(**values)
+        return replace(self.defaults(), **values)
 
     # -- events --------------------------------------------------------------------------------------------------------
 
@@ -139,7 +135,8 @@ def _component(known: Shown, kind: type, choices: Sequence[str], arguments: dict
     if kind is bool:
         return gr.Checkbox(**arguments)
     if kind is str or (known.highest or 0) > SAFE_INTEGER:
-        return gr.Textbox(**(arguments | {"value": str(arguments["value"])}))
+        arguments["value"] = str(arguments["value"])
+        return gr.Textbox(**arguments)
     if known.minimum is None or known.maximum is None:
         return gr.Number(**arguments)
     return gr.Slider(known.minimum, known.maximum, step=known.step, buttons=[], **arguments)

@@ -25,7 +25,9 @@ def model_choice(studio: Any) -> None:
         scale=0,
         min_width=280,
     )
-    refresh = gr.Button("⟳", elem_id="refresh_sd_model_checkpoint", elem_classes="at-icon", scale=0, min_width=44)
+    refresh = gr.Button(
+        "Look for models again", elem_id="refresh_sd_model_checkpoint", elem_classes="at-icon", scale=0, min_width=44
+    )
     note = element(describe(chosen, models), elem_id="at_model_note")
 
     def choose(name: str) -> str:

@@ -17,7 +17,7 @@ def values_of(text: str, fields: Mapping[str, tuple[Field[Any], Shown]]) -> dict
     """
     parsed = parse_infotext(text)
     keys = {name: BESIDE.get(name, known.infotext) for name, (_, known) in fields.items()}
-    found = {name: parsed[key] for name, key in keys.items() if key in parsed}
+    found = {name: str(parsed[key]) for name, key in keys.items() if key in parsed}
     return {name: value for name, text in found.items() if (value := _value(text, fields[name])) is not None}
 
 
