@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from modules.core.errors import AtelierError, InvalidRequest, NoModel, Problem, UnknownName
+from modules.core.named import folded
 from modules.core.plugins import Plugins
 from modules.core.requests import ImageRequest, ModelRecord
 from modules.services.catalogue import CatalogueKeeper
@@ -127,7 +128,7 @@ class Desk:
         return request if value == self.settings.registered[name].default else replace(request, eta=value)
 
     def _with_schedule(self, request: ImageRequest) -> ImageRequest:
-        if request.schedule in ("", "Automatic"):
+        if folded(request.schedule) in ("", "automatic"):
             return replace(request, schedule="Automatic")
         return replace(request, schedule=self.catalogue.schedules().find(request.schedule).name)
 

@@ -15,6 +15,7 @@ from modules.services.studio import Studio
 from modules.storage.backends.sqlite import connect
 from modules.storage.store import Store
 
+
 @pytest.fixture
 def flags(tmp_path: Path) -> Flags:
     return parse_flags(["--data-dir", str(tmp_path), "--use-cpu", "all"], {})

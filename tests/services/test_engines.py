@@ -38,7 +38,7 @@ def test_what_the_engine_says_of_itself_is_passed_on(studio):
     eventually(lambda: studio.engines.states()[0].state == "ready")
     state = studio.engines.states()[0]
     assert (state.name, state.device, state.device_name) == ("cpu", "cpu", "tiny")
-    assert [one.name for one in studio.catalogue.now().samplers][0] == "Euler"
+    assert studio.catalogue.now().samplers[0].name == "Euler"
     assert [(one.name, one.problem) for one in studio.extensions.reports()] == [("example", "does not work")]
 
 
