@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modules.diffusion.denoiser import EpsilonDenoiser, guided, sigma_at, sigma_table, timestep_at
-from modules.diffusion.guidance.cfg import classifier_free
+from modules.diffusion.guidance.cfg import cfg
 
 TABLE = sigma_table()
 
@@ -85,29 +85,29 @@ def texts():
 def test_guidance_goes_from_uncond_through_cond(wavy, latents, texts):
     denoiser = EpsilonDenoiser(wavy[0], TABLE)
     cond, uncond = (denoiser(latents, 2.0, text) for text in texts)
-    found = guided(denoiser, *texts, 7.0, classifier_free)(latents, 2.0)
+    found = guided(denoiser, *texts, 7.0, cfg)(latents, 2.0)
     assert torch.allclose(found, uncond + 7.0 * (cond - uncond), atol=1e-5)
 
 
 def test_both_texts_go_through_the_network_at_once(wavy, latents, texts):
     network = wavy[0]
-    guided(EpsilonDenoiser(network, TABLE), *texts, 7.0, classifier_free)(latents, 2.0)
+    guided(EpsilonDenoiser(network, TABLE), *texts, 7.0, cfg)(latents, 2.0)
     assert [(shape, text) for shape, _, text, _ in network.calls] == [((4, 4, 8, 8), (4, 77, 8))]
 
 
 def test_texts_of_different_lengths_go_one_after_the_other(wavy, latents, texts):
     network, (cond, uncond) = wavy[0], texts
     longer = torch.cat([cond, cond], dim=1)
-    found = guided(EpsilonDenoiser(network, TABLE), longer, uncond, 7.0, classifier_free)(latents, 2.0)
+    found = guided(EpsilonDenoiser(network, TABLE), longer, uncond, 7.0, cfg)(latents, 2.0)
     assert [text for _, _, text, _ in network.calls] == [(2, 154, 8), (2, 77, 8)]
-    same_length = guided(EpsilonDenoiser(network, TABLE), cond, uncond, 7.0, classifier_free)(latents, 2.0)
+    same_length = guided(EpsilonDenoiser(network, TABLE), cond, uncond, 7.0, cfg)(latents, 2.0)
     assert torch.allclose(found, same_length, atol=1e-5)  # this network only looks at the mean of the text
 
 
 @pytest.mark.parametrize("with_uncond", [True, False])
 def test_scale_1_needs_no_uncond(wavy, latents, texts, with_uncond):
     network, (cond, uncond) = wavy[0], texts
-    denoise = guided(EpsilonDenoiser(network, TABLE), cond, uncond if with_uncond else None, 1.0, classifier_free)
+    denoise = guided(EpsilonDenoiser(network, TABLE), cond, uncond if with_uncond else None, 1.0, cfg)
     assert torch.equal(denoise(latents, 2.0), EpsilonDenoiser(network, TABLE)(latents, 2.0, cond))
     assert network.calls[0][0] == (2, 4, 8, 8)
 
@@ -126,7 +126,7 @@ def test_a_real_unet(latents):
     texts = torch.randn(2, 2, 77, 8).unbind(0)
     denoiser = EpsilonDenoiser(lambda x, t, text: unet(x, t, text, return_dict=False)[0], TABLE)
     with torch.inference_mode():
-        found = guided(denoiser, *texts, 5.0, classifier_free)(latents, TABLE[600])
+        found = guided(denoiser, *texts, 5.0, cfg)(latents, TABLE[600])
         scaled = latents / (1 + TABLE[600] ** 2) ** 0.5
         cond, uncond = (unet(scaled, 600, text).sample for text in texts)
     eps = uncond + 5.0 * (cond - uncond)

@@ -5,10 +5,10 @@ from torch import Tensor
 from modules.core.extension_points import Guidance, hookimpl
 
 
-def classifier_free(cond: Tensor, uncond: Tensor, scale: float) -> Tensor:
+def cfg(cond: Tensor, uncond: Tensor, scale: float) -> Tensor:
     return uncond + scale * (cond - uncond)
 
 
 @hookimpl
 def register_guidance() -> list[Guidance]:
-    return [Guidance(name="CFG", combine=classifier_free, aliases=("classifier-free",))]
+    return [Guidance(name="CFG", combine=cfg, aliases=("classifier-free",))]

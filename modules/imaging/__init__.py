@@ -1,0 +1,1 @@
+"""Level 1, pixels: pictures read and written, the text inside them, grids."""
