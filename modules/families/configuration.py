@@ -46,7 +46,9 @@ def configuration(metadata: Mapping[str, str], file_name: str) -> Config:
         raise InvalidModelFile(
             f"{file_name} carries a network configuration ({METADATA_KEY}) that cannot be used: {error}."
         ) from error
-    return {part: _useful(config[part]) for part in PARTS}
+    useful = {part: _useful(config[part]) for part in PARTS}
+    known = bundled()["text_encoder"]
+    return useful | {"text_encoder": {key: value for key, value in useful["text_encoder"].items() if key in known}}
 
 
 def _useful(table: dict[str, Any]) -> dict[str, Any]:
@@ -62,6 +64,7 @@ def _check(config: Any) -> None:
             raise ValueError(f"it has no table {part!r}")
         for key, value in config[part].items():
             _check_value(f"{part}.{key}", value, DEEPEST if key in COUNTS_OF_LAYERS else LARGEST_NUMBER)
+    _check_text_tower(bundled()["text_encoder"] | config["text_encoder"])
 
 
 def _check_value(name: str, value: Any, largest: int) -> None:
@@ -74,3 +77,14 @@ def _check_value(name: str, value: Any, largest: int) -> None:
         raise ValueError(f"{name} is a text of {len(value):,} characters")
     elif isinstance(value, int | float) and not -largest <= value <= largest:
         raise ValueError(f"{name} is {value}")
+
+
+def _check_text_tower(table: dict[str, Any]) -> None:
+    """transformers checks these too, but answers with an exception that it does not offer for import."""
+    for key, usual in bundled()["text_encoder"].items():
+        if type(table[key]) is not type(usual):
+            raise ValueError(f"text_encoder.{key} is {str(table[key])[:80]!r}")
+        if isinstance(usual, int) and table[key] < 1:
+            raise ValueError(f"text_encoder.{key} is {table[key]}")
+    if table["hidden_size"] % table["num_attention_heads"]:
+        raise ValueError("text_encoder.hidden_size is no multiple of num_attention_heads")

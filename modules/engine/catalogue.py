@@ -1,0 +1,19 @@
+"""What this engine can be asked for, as names: for the lists on the page."""
+
+from modules.core.events import Catalogue, Choice
+from modules.core.plugins import Plugins
+
+
+def catalogue(plugins: Plugins) -> Catalogue:
+    """Names of everything that plugins registered here."""
+    samplers = plugins.collect("register_samplers").values()
+    schedules = plugins.collect("register_schedules").values()
+    families = plugins.collect("register_families").values()
+    return Catalogue(
+        samplers=tuple(
+            Choice(name=one.name, aliases=one.aliases, note=one.schedule, options=one.options) for one in samplers
+        ),
+        schedules=tuple(Choice(name=one.name, aliases=one.aliases, key=one.key) for one in schedules),
+        families=tuple(Choice(name=one.name, aliases=one.aliases, note=one.note) for one in families),
+        job_kinds=tuple(plugins.collect("register_job_kinds")),
+    )

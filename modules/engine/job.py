@@ -1,0 +1,78 @@
+"""What a job kind's `run(request, context)` may use: the models, the way to report, and whether to go on."""
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+from modules.core.errors import Cancelled, Skipped
+from modules.core.events import ImageReady, Progress, RunJob
+from modules.core.extension_points import Guidance, Sampler, Schedule
+from modules.core.named import Names
+from modules.core.plugins import Plugins
+from modules.engine.connection import Connection
+from modules.engine.models import Models
+from modules.engine.status import Status
+
+
+class Ending(BaseException):
+    """The engine was asked to end: leave the job as it is, the queue will hand it out again."""
+
+
+@dataclass
+class Wishes:
+    """What the owner of a job asked for while it runs; set by the thread that reads messages."""
+
+    cancel: threading.Event = field(default_factory=threading.Event)
+    skip: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobContext:
+    """One running job. `have`: indices of pictures that need not be sent again."""
+
+    job: RunJob
+    models: Models
+    plugins: Plugins
+    connection: Connection = field(repr=False)
+    status: Status
+    wishes: Wishes
+    ending: threading.Event
+    notes: list[str] = field(default_factory=list)  # remarks for the page, sent when the job is finished
+
+    @property
+    def have(self) -> frozenset[int]:
+        """Indices of pictures that an earlier attempt delivered."""
+        return frozenset(self.job.have)
+
+    def check(self) -> None:
+        """Go on? Raises Cancelled, Skipped (once for each wish) or Ending."""
+        if self.ending.is_set():
+            raise Ending
+        if self.wishes.cancel.is_set():
+            raise Cancelled("the job was interrupted")
+        if self.wishes.skip.is_set():
+            self.wishes.skip.clear()
+            raise Skipped("the batch was skipped")
+
+    def report(self, **known: Any) -> None:
+        """Send a Progress with these fields."""
+        self.connection.send(Progress(job=self.job.job, **known))
+
+    def send(self, picture: ImageReady) -> None:
+        """Deliver a picture."""
+        self.connection.send(picture)
+
+    @property
+    def samplers(self) -> Names[Sampler]:
+        """All samplers, built-in and of extensions."""
+        return self.plugins.collect("register_samplers")
+
+    @property
+    def schedules(self) -> Names[Schedule]:
+        """All schedules."""
+        return self.plugins.collect("register_schedules")
+
+    @property
+    def guidance(self) -> Names[Guidance]:
+        """All ways to combine the predictions with and without text."""
+        return self.plugins.collect("register_guidance")

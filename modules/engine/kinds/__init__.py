@@ -1,0 +1,1 @@
+"""Plugin package: one module for each kind of job."""

@@ -1,0 +1,63 @@
+"""What happens after each sampling step: news, previews, and whether to go on."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from modules.engine.job import JobContext
+from modules.engine.models import Loaded
+from modules.engine.pace import Pace
+from modules.engine.previews import Previews
+from modules.families.colours import coloured
+
+
+class Steps:
+    """The `on_step` of a job; use it with `contextlib.closing`.
+
+    `steps`: of each batch. `batches`: of the whole job, those that an earlier attempt made included.
+    """
+
+    def __init__(self, context: JobContext, loaded: Loaded, pace: Pace, steps: int, batches: int) -> None:
+        self._context, self._loaded, self._pace = context, loaded, pace
+        self._place: dict[str, Any] = {"step": 0, "steps": steps, "batch": 0, "batches": batches}
+        self._somebody_listens = context.plugins.anyone("step_done")
+        self._previews = Previews(self._send_preview) if context.job.preview_every > 0 else None
+        self._before: torch.cuda.Event | None = None
+
+    def begin(self, batch: int) -> None:
+        """Batch number `batch` is about to be sampled."""
+        self._place = self._place | {"step": 0, "batch": batch}
+        self._context.report(**self._place, eta=self._pace.eta, doing="Drawing")
+        self._pace.begin()
+
+    def __call__(self, step: int, x: Tensor, denoised: Tensor, /) -> None:
+        """After step number `step`: raises Cancelled or Skipped when that was asked for."""
+        self._keep_up(x.device)
+        self._pace.step()
+        self._place = self._place | {"step": step + 1}
+        if self._somebody_listens:
+            self._context.plugins.tell("step_done", step=step, x=x, denoised=denoised)
+        if self._previews and not self._previews.busy and (step + 1) % self._context.job.preview_every == 0:
+            pixels = coloured(denoised, self._loaded.colours)
+            self._previews.show(pixels.numpy(), self._loaded.built.downscale)
+        self._context.report(**self._place, eta=self._pace.eta, doing="Drawing")
+        self._context.status.refresh()
+        self._context.check()
+
+    def _keep_up(self, device: torch.device) -> None:
+        """A GPU works behind our back: wait until it has done the step before this one, so that what we say is true."""
+        if device.type != "cuda":
+            return
+        if self._before is not None:
+            self._before.synchronize()
+        self._before = torch.cuda.Event()
+        self._before.record()
+
+    def _send_preview(self, jpeg: bytes) -> None:
+        self._context.report(**self._place, eta=self._pace.eta, doing="Drawing", preview=jpeg)
+
+    def close(self) -> None:
+        """End the thread of the previews."""
+        if self._previews:
+            self._previews.close()
