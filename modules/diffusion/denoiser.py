@@ -99,7 +99,7 @@ def guided(
     both = torch.cat([cond, uncond])
 
     def denoise(x: Tensor, sigma: float, /) -> Tensor:
-        denoised_cond, denoised_uncond = denoiser(x.repeat(2, 1, 1, 1), sigma, both).chunk(2)
+        denoised_cond, denoised_uncond = denoiser(torch.cat([x, x]), sigma, both).chunk(2)
         return combine(denoised_cond, denoised_uncond, scale)
 
     return denoise
