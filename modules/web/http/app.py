@@ -23,6 +23,7 @@ from modules.web.http.tasks import Tasks
 from modules.web.page import mount_options
 
 SMALLEST_GZIP = 1000  # bytes
+OPENAPI = re.compile(r"^/openapi\.json$")
 
 
 def build_app(studio: Studio, page: gr.Blocks | None, routes: Iterable[Routes]) -> FastAPI:
@@ -38,7 +39,8 @@ def build_app(studio: Studio, page: gr.Blocks | None, routes: Iterable[Routes]) 
     ours = [pattern for _, router in routers for pattern in _patterns(router)]
     of_api = [pattern for api, router in routers if api for pattern in _patterns(router)]
     if flags.serves_api:
-        of_api.append(re.compile(r"^/openapi\.json$"))
+        ours.append(OPENAPI)
+        of_api.append(OPENAPI)
     app.state.door = new_door(flags, studio.places.outputs, page is not None, ours, of_api)
     app.state.tasks = Tasks()
     app.state.app_id = secrets.randbits(63)

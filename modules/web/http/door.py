@@ -16,10 +16,11 @@ from modules.core.errors import StorageFailed
 from modules.core.files import sync_folder
 from modules.core.flags import Flags, logins
 from modules.web.http.answers import refusal
-from modules.web.http.login import Logins, Sessions, TooManyTries, basic_login
+from modules.web.http.login import Attempts, Logins, Sessions, TooManyTries, basic_login
 
 KEY_BYTES = 32
 PUBLIC = ("/login",)
+LONGEST_NAME = 200
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Door:
     sessions: Sessions
     cookie: str
     form: bool
+    attempts: Attempts = field(default_factory=Attempts, repr=False)
     ours: Sequence[re.Pattern[str]] = field(default=(), repr=False)
     api_paths: Sequence[re.Pattern[str]] = field(default=(), repr=False)
 
@@ -59,13 +61,23 @@ class Door:
         # Without a login of the page whoever opens it sees everything anyway: then people are not told apart.
         return (name or "") if self.page else ""
 
+    def admits(self, doors: Sequence[Logins], name: str, password: str, address: str) -> bool:
+        """Whether a login opens one of the doors. Raises TooManyTries.
+
+        A right password at the wrong door is no guess and does not count as one.
+        """
+        self.attempts.check(name[:LONGEST_NAME], address)
+        right = [door for door in (self.page, self.api) if door.holds(name, password)]
+        if any(door in right for door in doors):
+            return True
+        if not right:
+            self.attempts.failed(name[:LONGEST_NAME], address)
+        return False
+
     def _by_password(self, scope: Scope, login: tuple[str, str], needed: Logins) -> str | None:
-        address = str((scope.get("client") or ("",))[0])
-        accepted = [needed]
-        if needed is not self.api and (not needed or any(one.match(scope["path"]) for one in self.ours)):
-            accepted.append(self.api)
-        doors = [door for door in accepted if door]
-        passed = not doors or any(door.admits(*login, address) for door in doors)
+        open_to_api = needed is self.api or not needed or any(one.match(scope["path"]) for one in self.ours)
+        doors = [door for door in (needed, self.api if open_to_api else needed) if door]
+        passed = not doors or self.admits(doors, *login, client_address(scope))
         return login[0] if passed else None
 
 
@@ -108,6 +120,11 @@ class DoorKeeper:
         challenge = {"WWW-Authenticate": 'Basic realm="Atelier", charset="UTF-8"'}
         sentence = "Incorrect username or password" if tried else "Not authenticated"
         return refusal(401, sentence, challenge if is_api or tried or not self.door.form else None)
+
+
+def client_address(scope: Scope) -> str:
+    """Who asks, by network address."""
+    return str((scope.get("client") or ("",))[0])
 
 
 def too_many(error: TooManyTries) -> Response:

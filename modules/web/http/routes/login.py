@@ -9,7 +9,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from modules.core.extension_points import Routes, hookimpl
 from modules.services.studio import Studio
 from modules.web.http.answers import refusal
-from modules.web.http.door import too_many
+from modules.web.http.door import client_address, too_many
 from modules.web.http.limits import new_router
 from modules.web.http.login import SESSION_SECONDS, TooManyTries
 from modules.web.http.people import Owner, TheDoor
@@ -60,7 +60,7 @@ def _add_form(router: APIRouter) -> None:
         person = "text/html" in request.headers.get("accept", "")
         if door.page:
             try:
-                right = door.page.admits(username.strip(), password, request.client.host if request.client else "")
+                right = door.admits([door.page], username.strip(), password, client_address(request.scope))
             except TooManyTries as error:
                 return _form(str(error), 429) if person else too_many(error)
             if not right:
