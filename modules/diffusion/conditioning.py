@@ -8,6 +8,8 @@ from torch import Tensor
 
 from modules.core.errors import UnknownName
 
+NO_MEAN = 0.01  # of the deviation
+
 
 class Chunk(Protocol):
     """77 tokens, start and end included, and the weight of each."""
@@ -25,9 +27,14 @@ def multiply(z: Tensor, weights: Tensor) -> Tensor:
 
 
 def multiply_keeping_mean(z: Tensor, weights: Tensor) -> Tensor:
-    """As `multiply`, then scaled so that the mean of the whole tensor is what it was."""
+    """As `multiply`, then scaled so that the mean of the whole tensor is what it was.
+
+    CLIP's mean is about a tenth of its deviation. An encoder may have one that is 0 but for chance, though; the
+    quotient of two such means can be anything, -1 included, so nothing is scaled then.
+    """
     weighted = multiply(z, weights)
-    return weighted * (z.mean() / weighted.mean())
+    mean = z.mean()
+    return torch.where(mean.abs() < NO_MEAN * z.std(), weighted, weighted * (mean / weighted.mean()))
 
 
 EMPHASIS: dict[str, Callable[[Tensor, Tensor], Tensor] | None] = {

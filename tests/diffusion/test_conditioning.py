@@ -108,6 +108,13 @@ def test_original_takes_the_mean_of_the_whole_batch_but_of_one_chunk(text_encode
     assert torch.allclose(found[:, 77:], plain(other).last_hidden_state.expand(2, -1, -1), atol=1e-6)
 
 
+def test_a_mean_of_zero_gives_no_scale(text_encoder, monkeypatch):
+    """The quotient of two means that are chance may be -1 and turn a text into its opposite."""
+    monkeypatch.setattr(text_encoder.final_layer_norm.bias, "data", torch.zeros(32))
+    found = encode([[WEIGHTED]], text_encoder)
+    assert torch.equal(found, encode([[WEIGHTED]], text_encoder, emphasis="No norm"))
+
+
 @pytest.mark.parametrize("emphasis", ["Ignore", "None"])
 def test_weights_can_be_ignored(text_encoder, plain, emphasis):
     found = encode([[WEIGHTED]], text_encoder, emphasis=emphasis)
