@@ -15,7 +15,7 @@ LONG_FUNCTIONS: dict[str, str] = {}
 CATCHES_EVERYTHING: dict[str, str] = {
     "modules/core/plugins.py": "an extension may raise anything",
     "modules/engine/worker.py": "the job loop: a job may raise anything",
-    "modules/services/dispatch/local.py": "the job loop of the web side",
+    "modules/services/supervisor.py": "the job loop of the web side",
 }
 
 

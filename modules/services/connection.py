@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 COMMAND = (sys.executable, "-m", "modules.engine_main")
 LONGEST_LOG_LINE = 2000
+LAST_SECONDS = 1.0  # from the end of the line to the end of the process
 
 
 class Gone:
@@ -26,9 +27,9 @@ class Gone:
 class EngineConnection:
     """A running engine process.
 
-    `receive` gets every message, and `Gone` as the last thing, on a thread of the connection's own. Raises OSError when the process cannot be
-    started. The thread that makes the connection must live as long as the process: on Linux an engine may ask to be
-    killed when the thread that started it ends (prctl(2), PR_SET_PDEATHSIG).
+    `receive` gets every message, and `Gone` as the last thing, on a thread of the connection's own. Raises OSError when
+    the process cannot be started. The thread that makes the connection must live as long as the process: on Linux an
+    engine asks to be killed when the thread that started it ends (prctl(2), PR_SET_PDEATHSIG).
     """
 
     def __init__(self, name: str, receive: Callable[[Any], None], command: Sequence[str] = COMMAND) -> None:
@@ -61,14 +62,6 @@ class EngineConnection:
         with suppress(OSError, ValueError):
             write_message(_open(self._process.stdin), message)
 
-    def ended_within(self, seconds: float) -> bool:
-        """Wait for the process to end by itself."""
-        try:
-            self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
-
     def kill(self) -> None:
         """End it and whatever it started, at once."""
         if os.name == "nt":
@@ -79,6 +72,7 @@ class EngineConnection:
 
     def ended(self) -> str:
         """Wait for its end, and say how it came: "the engine ended (killed by signal SIGSEGV)"."""
+        self._ended_within(LAST_SECONDS)  # else the kill below would be taken for the cause
         self.kill()  # it may have closed the line without ending, or left children behind
         code = self._process.wait()
         for thread in self._threads:
@@ -87,6 +81,14 @@ class EngineConnection:
             with suppress(OSError):
                 _open(stream).close()
         return f"the engine ended ({_how(code)})"
+
+    def _ended_within(self, seconds: float) -> bool:
+        """Wait for the process to end by itself."""
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
     def _read_messages(self) -> None:
         stream = _open(self._process.stdout)

@@ -6,8 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy.exc import IntegrityError
-
 from modules.core.errors import InvalidRequest, NotFound, Problem, QueueFull
 from modules.core.requests import ImageRequest
 from modules.storage import jobs as rows
@@ -49,13 +47,14 @@ class Queue:
         `id` may be chosen by the client; the same id again from the same owner answers the job that is there already,
         so that a client who missed the answer can ask again. Raises QueueFull, StorageFailed, InvalidRequest (the id).
         """
+        id = _checked_id(id)
         values = {"kind": kind, "request": request, "owner": owner, "label": label, "images": request.images}
-        try:
-            with self._store.write() as connection:
-                self._refuse_when_full(rows.waiting_by_owner(connection), owner)
-                job = rows.add(connection, id=_checked_id(id), created=self._clock(), **values)
-        except IntegrityError:
-            return self._accepted_before(id, owner)
+        with self._store.write() as connection:
+            there = rows.find(connection, id)
+            if there:
+                return _accepted_before(there, owner)
+            self._refuse_when_full(rows.waiting_by_owner(connection), owner)
+            job = rows.add(connection, id=id, created=self._clock(), **values)
         self._tell(job)
         return job
 
@@ -193,13 +192,6 @@ class Queue:
         if owner and mine >= MOST_OF_ONE:
             raise QueueFull(f"{mine:,} of your jobs are waiting, more are not taken; wait or cancel some.")
 
-    def _accepted_before(self, id: str, owner: str) -> Job:
-        try:
-            return self.job(id, owner)
-        except NotFound:
-            message = "This job id is taken; choose another or leave it empty."
-            raise InvalidRequest(Problem(field="id", message=message)) from None
-
     def _order(self, waiting: dict[str, tuple[int, int]]) -> list[str]:
         """Owners in the order of their next turn: who was served longest ago, then who asked first."""
         with self._turns_lock:
@@ -213,6 +205,13 @@ class Queue:
     def _tell(self, job: Job) -> None:
         for listener in self._listeners:
             listener(job)
+
+
+def _accepted_before(job: Job, owner: str) -> Job:
+    if job.owner != owner:
+        message = "This job id is taken; choose another or leave it empty."
+        raise InvalidRequest(Problem(field="id", message=message))
+    return job
 
 
 def _checked_id(id: str) -> str:

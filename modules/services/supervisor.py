@@ -22,6 +22,7 @@ RESTART_DELAYS = (0.0, 0.0, 0.0, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds, by 
 FAILED_AFTER = 5  # deaths until the page says that the engine cannot be started
 LONG_LIFE = 60.0  # an engine that lived this long does not die of its start
 RETRY_SECONDS = 0.5
+ROOM_SECONDS = 5.0  # from one look at a full disk to the next
 SAME_CLASS = {one.__name__: one for one in (errors.InvalidModelFile, errors.OutOfMemory, errors.NotFinite)}
 
 T = TypeVar("T")
@@ -199,6 +200,8 @@ class Supervisor(threading.Thread):
             memory_used=status.memory_used,
             memory_total=status.memory_total,
         )
+        if self._job:
+            self._needs.watch.engine_does(self._job.id, status.doing)
 
     def _progress(self, engine: EngineConnection, progress: events.Progress) -> None:
         if self._runs(progress.job):
@@ -252,7 +255,7 @@ class Supervisor(threading.Thread):
 
     def _begin_next(self, engine: EngineConnection) -> None:
         """Give the idle engine the next job that can be begun."""
-        while self.state.state == "ready" and not self._stopping.is_set():
+        while self.state.state == "ready" and not self._stopping.is_set() and self._has_room():
             job = self._stored(lambda: self._needs.queue.claim(self.state.name))
             if job is None:
                 return
@@ -265,6 +268,18 @@ class Supervisor(threading.Thread):
             self._job, self._failure = job, ""
             self._show(state="busy", job=job.id)
             engine.send(message)
+
+    def _has_room(self) -> bool:
+        """Whether pictures can be kept; when not, nothing is begun until they can."""
+        try:
+            self._needs.gallery.check_room()
+        except StorageFailed as error:
+            self._show(doing=str(error))
+            again = threading.Timer(ROOM_SECONDS, self._do, [self._begin_next])
+            again.daemon = True
+            again.start()
+            return False
+        return True
 
     def _run_job(self, job: Job) -> events.RunJob:
         library, settings = self._needs.library, self._needs.settings

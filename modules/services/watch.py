@@ -37,6 +37,7 @@ class Live:
 
 @dataclass(frozen=True, kw_only=True)
 class _Seen:
+    doing: str = ""
     progress: Progress | None = None
     preview: bytes | None = None
     preview_number: int = 0
@@ -131,6 +132,12 @@ class Watch:
             self._seen[progress.job] = replace(seen, progress=replace(progress, preview=None))
         self._poke(progress.job)
 
+    def engine_does(self, job_id: str, doing: str) -> None:
+        """What the engine does for this job besides steps: "Loading …"."""
+        with self._lock:
+            self._seen[job_id] = replace(self._seen.get(job_id, _Seen()), doing=doing)
+        self._poke(job_id)
+
     def picture_kept(self, job_id: str) -> None:
         """A picture of this job is there."""
         self._poke(job_id)
@@ -144,14 +151,14 @@ class Watch:
         if job.state == "waiting":
             return Live(job=job, ahead=self._queue.ahead_of(job.id), pictures=pictures, doing=job.note)
         if job.over or seen.progress is None:
-            return Live(job=job, fraction=1.0 if job.state == "done" else 0.0, pictures=pictures)
+            return Live(job=job, fraction=1.0 if job.state == "done" else 0.0, pictures=pictures, doing=seen.doing)
         now = seen.progress
         known: dict[str, Any] = {
             "step": now.step,
             "steps": now.steps,
             "fraction": now.fraction,
             "eta": now.eta,
-            "doing": now.doing,
+            "doing": now.doing or seen.doing,
         }
         return Live(job=job, pictures=pictures, preview=seen.preview, preview_number=seen.preview_number, **known)
 

@@ -15,8 +15,16 @@ UNREADABLE = "unreadable"  # kind of a job whose row is damaged: the others must
 
 
 def add(connection: Connection, **values: Any) -> Job:
-    """A new waiting job, at the end of the line. Raises sqlalchemy's IntegrityError when its id is taken."""
-    known = {"state": "waiting", "attempts": 0, "sentence": "", "detail": "", "note": "", "stop": "", "engine": ""}
+    """A new waiting job, at the end of the line. Its id must be free."""
+    known: dict[str, Any] = {
+        "state": "waiting",
+        "attempts": 0,
+        "sentence": "",
+        "detail": "",
+        "note": "",
+        "stop": "",
+        "engine": "",
+    }
     known |= values | {"request": json.dumps(to_json(values["request"]))}
     return _job(connection.execute(insert(JobRow).values(**known).returning(JobRow.__table__)).one())
 
@@ -68,9 +76,11 @@ def id_of(connection: Connection, number: int) -> str:
 
 
 def _job(row: Row[Any]) -> Job:
-    values = dict(row._mapping)  # pyright: ignore[reportPrivateUsage]
+    values: dict[str, Any] = dict(row._mapping)  # pyright: ignore[reportPrivateUsage]
     try:
         request = from_json(json.loads(values["request"]), ImageRequest)
     except (ValueError, TypeError, AttributeError, BadMessage, RecursionError):
-        return Job(**values | {"request": ImageRequest(), "kind": UNREADABLE})
-    return Job(**values | {"request": request})
+        values |= {"request": ImageRequest(), "kind": UNREADABLE}
+    else:
+        values["request"] = request
+    return Job(**values)

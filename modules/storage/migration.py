@@ -1,11 +1,14 @@
 """Bring a database to the current schema: all steps in one transaction, a copy of the old one beforehand."""
 
+import logging
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect
 
 from modules.core.errors import StorageFailed
 from modules.storage.schema import VERSION
+
+log = logging.getLogger(__name__)
 
 SCRIPTS = Path(__file__).with_name("migrations")
 
@@ -49,6 +52,8 @@ def _copy(engine: Engine, target: Path) -> None:
 
 
 def _upgrade(connection: Connection, scripts: Path, newest: str) -> None:
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells about its own parts at import
+    log.info("the database is brought to schema %s", newest)
     from alembic import command
     from alembic.config import Config
 

@@ -5,7 +5,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError
 
 from modules.core.errors import StorageFailed
 
@@ -49,7 +49,5 @@ class Store:
                 connection.begin(),
             ):
                 yield connection
-        except IntegrityError:
-            raise  # a rule of the schema, not the disk: the caller knows which
         except DBAPIError as error:
             raise StorageFailed(f"the database did not take it: {error.orig}; see whether the disk is full.") from error

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
+
 from modules.core.events import ImageReady
 from modules.core.plugins import Plugins
 
@@ -29,6 +31,14 @@ def eventually(true: Callable[[], object], seconds: float = 30.0) -> object:
         assert time.monotonic() < end, "it did not become true in time"
         time.sleep(0.01)
     return found
+
+
+def gone(pid: int) -> bool:
+    """Whether a process has ended; one that nobody has waited for yet has."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def web_plugins() -> Plugins:

@@ -10,8 +10,7 @@ import threading
 import time
 from pathlib import Path
 
-import psutil
-from services.small_things import TINY_ENGINE, eventually, web_plugins, write_checkpoint
+from services.small_things import TINY_ENGINE, eventually, gone, web_plugins, write_checkpoint
 
 from modules.core.flags import ROOT
 from modules.services.build import open_studio
@@ -38,7 +37,7 @@ def test_kill_9_of_the_server(flags, places):
     dice, accepted = random.Random(2), []
     for _ in range(KILLS):
         engine, jobs = run_and_kill(places.data, dice.uniform(0, 0.15))
-        eventually(lambda pid=engine: not psutil.pid_exists(pid), seconds=5)
+        eventually(lambda pid=engine: gone(pid), seconds=5)
         accepted += jobs
     assert len(accepted) >= KILLS
     check = sqlite3.connect(places.database)

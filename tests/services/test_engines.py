@@ -5,12 +5,12 @@ import random
 import signal
 import time
 
-import psutil
 import pytest
-from services.small_things import eventually, write_checkpoint
+from services.small_things import eventually, gone, write_checkpoint
 
 from modules.core.errors import EngineLost, InvalidModelFile
 from modules.core.requests import ImageRequest
+from modules.services import gallery, supervisor
 from modules.services.supervisor import RESTART_DELAYS
 
 
@@ -185,7 +185,7 @@ def test_stop_gives_the_job_back_and_leaves_no_process(flags, places):
         eventually(lambda: studio.gallery.pictures(job=job.id))
         pid, before = pid_of(studio), time.monotonic()
     assert time.monotonic() - before < 3
-    assert not psutil.pid_exists(pid)
+    assert gone(pid)
     with open_studio(flags, places, web_plugins(), engine_command=TINY_ENGINE) as studio:
         done = studio.watch.wait(job.id, 30)
         assert (done.state, done.attempts) == ("done", 1)
@@ -199,7 +199,7 @@ def test_a_deaf_engine_is_killed_at_the_end(open_tiny):
     pid, before = pid_of(studio), time.monotonic()
     studio.engines.stop(seconds=0.5)
     assert time.monotonic() - before < 2
-    assert not psutil.pid_exists(pid)
+    assert gone(pid)
     assert studio.queue.job(job.id).state == "waiting"
 
 
@@ -214,3 +214,21 @@ def test_a_long_log_line_is_cut(studio, caplog):
         studio.watch.wait(studio.desk.submit(request("chatter")).id, 30)
         eventually(lambda: any("chatter" in record.message for record in caplog.records))
     assert max(len(record.message) for record in caplog.records) <= 2000
+
+
+def test_a_full_disk_makes_the_queue_wait_not_fail(studio, monkeypatch):
+    """Row 10: it goes on by itself when there is room again."""
+    monkeypatch.setattr(supervisor, "ROOM_SECONDS", 0.05)
+    eventually(lambda: studio.engines.states()[0].state == "ready")
+    with monkeypatch.context() as full:
+        full.setattr(gallery, "SPARE_BYTES", 1 << 62)
+        job = studio.queue.submit("image", request(model="tiny"))
+        eventually(lambda: "disk is full" in studio.engines.states()[0].doing)
+        assert studio.queue.job(job.id).state == "waiting"
+    assert studio.watch.wait(job.id, 10).state == "done"
+
+
+def test_what_the_engine_does_besides_steps_is_shown(studio):
+    job = studio.desk.submit(request("slow", steps=50))
+    eventually(lambda: studio.watch.live(job.id).doing)
+    studio.queue.cancel(job.id)

@@ -185,3 +185,13 @@ def test_many_readers_in_many_loops(watch, queue, job):
     for thread in threads:
         thread.join(20)
     assert ends == ["done"] * 30
+
+
+def test_what_the_engine_does_before_the_first_step(watch, queue, job):
+    queue.claim("e")
+    watch.engine_does(job.id, "Loading tiny")
+    assert (watch.live(job.id).doing, watch.live(job.id).fraction) == ("Loading tiny", 0.0)
+    watch.progressed(progress(job, 1))
+    assert watch.live(job.id).doing == "sampling"
+    queue.finish(job.id)
+    assert watch.live(job.id).doing == ""

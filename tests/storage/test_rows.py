@@ -4,8 +4,8 @@ import json
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
 
+from modules.core.errors import StorageFailed
 from modules.core.requests import ImageRequest
 from modules.storage import jobs, pictures
 from modules.storage.records import Picture
@@ -74,7 +74,7 @@ def test_pages_of_jobs(store):
 def test_one_picture_per_job_and_index(store):
     with store.write() as connection:
         pictures.add(connection, picture("a"))
-    with pytest.raises(IntegrityError), store.write() as connection:
+    with pytest.raises(StorageFailed, match="UNIQUE"), store.write() as connection:
         pictures.add(connection, picture("b"))
 
 
