@@ -27,10 +27,12 @@ class Noise:
             raise UnknownName("source of random numbers", source, "CPU")
         self._generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
         self._shape = shape
-        self._device = device
+        self._device = torch.device(device)
 
     def __call__(self) -> Tensor:
-        drawn = torch.empty((len(self._generators), *self._shape))
+        # From pinned memory the copy to a CUDA device runs beside its work; from other memory the host waits for it.
+        pinned = self._device.type == "cuda"
+        drawn = torch.empty((len(self._generators), *self._shape), pin_memory=pinned)
         for generator, picture in zip(self._generators, drawn, strict=True):
             torch.randn(self._shape, generator=generator, out=picture)
-        return drawn.to(self._device)
+        return drawn.to(self._device, non_blocking=pinned)
