@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn
 
-from fastapi import APIRouter
+from fastapi import APIRouter, HTTPException
 from fastapi.routing import APIRoute
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -18,8 +18,8 @@ LARGEST_BODY = 64 << 20
 DEEPEST = 100  # levels of lists and objects in a body
 
 
-class _TooLarge(Exception):
-    """The body went over the limit while it was read."""
+class _TooLarge(HTTPException):
+    """The body went over the limit while it was read. FastAPI and Gradio let an HTTPException through as it is."""
 
 
 class BodyLimit:
@@ -33,24 +33,15 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        answer = refusal(413, f"The request is larger than {self.most >> 20} MB, the most this server reads.")
         announced = Headers(scope=scope).get("content-length", "0")
         if not announced.isdecimal() or int(announced[:20]) > self.most:
-            await answer(scope, receive, send)
+            await refusal(413, _too_large(self.most))(scope, receive, send)
             return
-        started = False
+        await self.app(scope, _counted(receive, self.most), send)
 
-        async def watched(message: Message) -> None:
-            nonlocal started
-            started = started or message["type"] == "http.response.start"
-            await send(message)
 
-        try:
-            await self.app(scope, _counted(receive, self.most), watched)
-        except _TooLarge:
-            if started:
-                raise
-            await answer(scope, receive, send)
+def _too_large(most: int) -> str:
+    return f"The request is larger than {most >> 20} MB, the most this server reads."
 
 
 def _counted(receive: Receive, most: int) -> Receive:
@@ -61,7 +52,7 @@ def _counted(receive: Receive, most: int) -> Receive:
         message = await receive()
         read += len(message.get("body", b""))
         if read > most:
-            raise _TooLarge
+            raise _TooLarge(413, _too_large(most))
         return message
 
     return receive_some

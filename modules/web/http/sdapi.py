@@ -161,8 +161,8 @@ def _schedule(body: Text2ImageBody) -> str:
 # What is answered --------------------------------------------------------------------------------------------------------
 
 
-def info_of(job: Job, body: Text2ImageBody, pictures: Sequence[Picture], record: ModelRecord, grid: str) -> str:
-    """The `info` string: the field's keys in the field's order. `grid`: the grid's text, "" when there is none."""
+def info_of(job: Job, body: Text2ImageBody, pictures: Sequence[Picture], record: ModelRecord, has_grid: bool) -> str:
+    """The `info` string: the field's keys in the field's order. `has_grid`: the first image is the grid of all."""
     request = job.request
     seeds = [picture.seed for picture in pictures]
     subseed = body.said("subseed")
@@ -193,8 +193,8 @@ def info_of(job: Job, body: Text2ImageBody, pictures: Sequence[Picture], record:
         "seed_resize_from_h": body.said("seed_resize_from_h"),
         "denoising_strength": body.denoising_strength,
         "extra_generation_params": {"Schedule type": request.schedule},
-        "index_of_first_image": 1 if grid else 0,
-        "infotexts": [grid, *texts] if grid else texts,
+        "index_of_first_image": int(has_grid),
+        "infotexts": texts[:1] * has_grid + texts,
         "styles": body.styles or [],
         "job_timestamp": timestamp(job.started or job.created),
         "clip_skip": request.clip_skip,

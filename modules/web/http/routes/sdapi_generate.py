@@ -1,6 +1,7 @@
 """`/sdapi/v1`: txt2img, and stopping it."""
 
 import json
+from collections.abc import Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -11,8 +12,10 @@ from starlette.responses import Response
 
 from modules.core.errors import InvalidRequest
 from modules.core.extension_points import Routes, hookimpl
+from modules.imaging.grid import grid
+from modules.imaging.metadata import MOST_PIXELS, open_picture, png_bytes
 from modules.services.studio import Studio
-from modules.storage.records import Job
+from modules.storage.records import Job, Picture
 from modules.web.http.answers import KnownFault
 from modules.web.http.limits import new_router
 from modules.web.http.people import Owner
@@ -91,5 +94,14 @@ def _answer(studio: Studio, body: Text2ImageBody, job: Job) -> Response:
     """In a thread: reading and encoding megabytes takes longer than the event loop may stand still."""
     pictures = studio.gallery.pictures(job=job.id)
     images = [studio.gallery.path(picture).read_bytes() for picture in pictures]
-    info = info_of(job, body, pictures, record_of(job, studio), grid="")
-    return Response(json.dumps(answer_of(body, images, info)), media_type="application/json")
+    sheet = _sheet(images, pictures) if body.save_images else []
+    info = info_of(job, body, pictures, record_of(job, studio), has_grid=bool(sheet))
+    return Response(json.dumps(answer_of(body, [*sheet, *images], info)), media_type="application/json")
+
+
+def _sheet(images: Sequence[bytes], pictures: Sequence[Picture]) -> list[bytes]:
+    """All pictures as one, with the text of the first; none of a single picture, nor of more than can be shown."""
+    pixels = sum(picture.width * picture.height for picture in pictures)
+    if len(images) < 2 or pixels > MOST_PIXELS:
+        return []
+    return [png_bytes(grid([open_picture(image) for image in images]), pictures[0].infotext)]
