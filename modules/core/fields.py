@@ -76,7 +76,7 @@ def _text_complaint(text: str, known: Shown) -> str:
 def _number_complaint(value: float, known: Shown) -> str:
     lowest = known.minimum if known.lowest is None else known.lowest
     highest = known.maximum if known.highest is None else known.highest
-    if not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):  # an int may be too large to be asked
         return f"{known.label} is {value}; it must be a number."
     if (lowest is not None and value < lowest) or (highest is not None and value > highest):
         return f"{known.label} is {_brief(value)}; it must be between {_brief(lowest)} and {_brief(highest)}."
