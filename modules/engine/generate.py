@@ -22,7 +22,7 @@ from modules.engine.job import JobContext
 from modules.engine.memory import is_out_of_memory
 from modules.engine.models import Loaded
 from modules.engine.pace import Pace
-from modules.engine.steps import Steps
+from modules.engine.steps import DRAWING, Steps
 from modules.imaging.metadata import png_bytes
 from modules.prompts.attention import uses_emphasis
 from modules.prompts.infotext import write_infotext
@@ -84,13 +84,23 @@ def _prepared(request: ImageRequest, context: JobContext) -> Drawing:
     sampler = context.samplers.find(request.sampler)
     label = schedule_label(sampler, request.schedule, context.schedules)
     record = context.job.models[0] if context.job.models else None
-    if record is not None and not context.models.holds(record):
-        context.report(step=0, steps=request.steps, batches=request.batch_count, doing=f"Loading {record.title}")
-    loaded = context.models.get(record)
+    loaded = _loaded(record, request, context)
     sigmas = sigmas_for(sampler, request.schedule, context.schedules, request.steps, loaded.built.sigmas)
     return Drawing(
         request=request, loaded=loaded, sampler=sampler, sigmas=sigmas, schedule_label=label, context=context
     )
+
+
+def _loaded(record: ModelRecord | None, request: ImageRequest, context: JobContext) -> Loaded:
+    if record is None or context.models.holds(record):
+        return context.models.get(record)
+    doing = f"Loading {record.title}"
+    context.status.say(doing)
+    context.report(step=0, steps=request.steps, batches=request.batch_count, doing=doing)
+    loaded = context.models.get(record)
+    context.status.say(DRAWING)
+    context.check()
+    return loaded
 
 
 def _denoise(drawing: Drawing) -> Denoise:
@@ -124,6 +134,7 @@ def _draw(drawing: Drawing, batch: range, denoise: Denoise, steps: Steps) -> Non
         eta=request.eta,
     )
     latents = text_to_image(plan)
+    steps.decoding()
     for index, latent in zip(batch, latents, strict=True):
         drawing.context.check()
         if index not in drawing.context.have:

@@ -87,6 +87,7 @@ class Models:
         if self.current is None or not self.holds(record):
             self.current = self._load(record)
             self._tell(self.current)
+        self.current.record = record  # the same file, but by now its hash may be known
         return self.current
 
     def _load(self, record: ModelRecord) -> Loaded:

@@ -1,6 +1,7 @@
 """The picture while it forms. Its colours are a linear map of the latents; packing it is another thread's work."""
 
 import threading
+import time
 from collections.abc import Callable
 from queue import Empty, Queue
 
@@ -12,6 +13,7 @@ from modules.imaging.metadata import preview_jpeg
 
 Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 LONGEST = 512
+SECONDS_BETWEEN = 0.1  # more would cost a fast model more than a hundredth of its time, and nobody sees it
 
 
 class Previews:
@@ -20,19 +22,21 @@ class Previews:
     `send(jpeg)` is called from a thread of this object's own, which lives until `close`.
     """
 
-    def __init__(self, send: Callable[[bytes], None]) -> None:
-        self._send = send
+    def __init__(self, send: Callable[[bytes], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._send, self._clock = send, clock
+        self._shown = -SECONDS_BETWEEN
         self._frames: Queue[tuple[Pixels, int] | None] = Queue()
         self._thread = threading.Thread(target=self._work, name="previews", daemon=True)
         self._thread.start()
 
     @property
-    def busy(self) -> bool:
-        """Whether a frame is waiting already; a further one would only be dropped."""
-        return not self._frames.empty()
+    def wanted(self) -> bool:
+        """Whether a frame would be shown now: none is waiting, and the last one is not too young."""
+        return self._frames.empty() and self._clock() - self._shown >= SECONDS_BETWEEN
 
     def show(self, pixels: Pixels, scale: int) -> None:
         """A frame of a batch: (b, h, w, 3) bytes, to be shown `scale` times as large."""
+        self._shown = self._clock()
         self._frames.put((pixels, scale))
 
     def close(self) -> None:

@@ -19,9 +19,9 @@ class Status:
         self._doing, self._model = "", ""
         self._said = 0.0
 
-    def say(self, doing: str, model: str | None = None) -> None:
-        """Tell at once. `model`: the title of the one in memory, None when that did not change."""
-        self._doing = doing
+    def say(self, doing: str | None = None, *, model: str | None = None) -> None:
+        """Tell at once. `model`: the title of the one in memory. None is for what did not change."""
+        self._doing = self._doing if doing is None else doing
         self._model = self._model if model is None else model
         self._send()
 

@@ -11,6 +11,8 @@ from modules.engine.pace import Pace
 from modules.engine.previews import Previews
 from modules.families.colours import coloured
 
+DRAWING, DECODING = "Drawing", "Decoding"
+
 
 class Steps:
     """The `on_step` of a job; use it with `contextlib.closing`.
@@ -28,7 +30,7 @@ class Steps:
     def begin(self, batch: int) -> None:
         """Batch number `batch` is about to be sampled."""
         self._place = self._place | {"step": 0, "batch": batch}
-        self._context.report(**self._place, eta=self._pace.eta, doing="Drawing")
+        self._context.report(**self._place, eta=self._pace.eta, doing=DRAWING)
         self._pace.begin()
 
     def __call__(self, step: int, x: Tensor, denoised: Tensor, /) -> None:
@@ -38,12 +40,16 @@ class Steps:
         self._place = self._place | {"step": step + 1}
         if self._somebody_listens:
             self._context.plugins.tell("step_done", step=step, x=x, denoised=denoised)
-        if self._previews and not self._previews.busy and (step + 1) % self._context.job.preview_every == 0:
+        if self._previews and self._previews.wanted and (step + 1) % self._context.job.preview_every == 0:
             pixels = coloured(denoised, self._loaded.colours)
             self._previews.show(pixels.numpy(), self._loaded.built.downscale)
-        self._context.report(**self._place, eta=self._pace.eta, doing="Drawing")
+        self._context.report(**self._place, eta=self._pace.eta, doing=DRAWING)
         self._context.status.refresh()
         self._context.check()
+
+    def decoding(self) -> None:
+        """All steps of the batch are done; the autoencoder's part begins."""
+        self._context.report(**self._place, eta=self._pace.eta, doing=DECODING)
 
     def _keep_up(self, device: torch.device) -> None:
         """A GPU works behind our back: wait until it has done the step before this one, so that what we say is true."""
@@ -55,7 +61,7 @@ class Steps:
         self._before.record()
 
     def _send_preview(self, jpeg: bytes) -> None:
-        self._context.report(**self._place, eta=self._pace.eta, doing="Drawing", preview=jpeg)
+        self._context.report(**self._place, eta=self._pace.eta, doing=DRAWING, preview=jpeg)
 
     def close(self) -> None:
         """End the thread of the previews."""

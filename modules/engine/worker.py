@@ -25,6 +25,7 @@ from modules.engine.job import Ending, JobContext, Wishes
 from modules.engine.memory import give_back, is_out_of_memory
 from modules.engine.models import Loaded, Models
 from modules.engine.status import Status
+from modules.engine.steps import DRAWING
 from modules.families.built import BuildOptions
 
 log = logging.getLogger(__name__)
@@ -111,7 +112,7 @@ class Worker:
 
     def _work(self, job: events.RunJob) -> None:
         self._connection.send(events.Started(job=job.job))
-        self._status.say("Drawing")
+        self._status.say(DRAWING)
         context = JobContext(
             job=job,
             models=self._models,
@@ -147,7 +148,7 @@ class Worker:
         self._status.say("")
 
     def _model_loaded(self, loaded: Loaded) -> None:
-        self._status.say("", model=loaded.record.title)
+        self._status.say(model=loaded.record.title)
         self._connection.send(events.ModelLoaded(record=loaded.record, family=loaded.built.family))
         self._plugins.tell("model_loaded", record=loaded.record)
 

@@ -59,9 +59,12 @@ def write(path: Path, config: Config, seed: int = 0, metadata: Mapping[str, str]
 
 
 def _drawn(name: str, shape: torch.Size, generator: Generator) -> Tensor:
-    """Norms are the identity, biases nothing, embeddings small; the rest keeps the variance of what it is given."""
+    """Norms are nearly the identity, embeddings small; the rest keeps the variance of what it is given.
+
+    Biases are not nothing: an embedding whose mean is exactly 0 cannot be brought back to its mean after emphasis.
+    """
     if len(shape) == 1:
-        return torch.full(shape, 1.0 if name.endswith("weight") else 0.0, dtype=torch.float16)
+        return torch.full(shape, 1.0 if name.endswith("weight") else 0.05, dtype=torch.float16)
     spread = 0.02 if "embedding" in name and "linear" not in name else 1 / math.sqrt(math.prod(shape[1:]))
     # drawn in 32 bits: the half-precision generator of the CPU is several times slower
     return (torch.randn(shape, generator=generator) * spread).half()
