@@ -1,0 +1,153 @@
+"""The starter model's autoencoder: pictures to latents of an eighth of the side and back. Rombach et al. 2022, §3.1."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from torch import Generator, Tensor
+from torch.nn.functional import l1_loss, mse_loss
+
+from modules.starter.loop import LossAt, Plan, train
+from modules.starter.pictures import Bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderShape:
+    """Four levels make the factor of 8 of Stable Diffusion. batch: crops of one shard of a training step."""
+
+    channels: tuple[int, ...] = (32, 48, 64, 96)
+    groups: int = 8
+    crop: int = 64
+    batch: int = 8
+    kl_weight: float = 2e-7
+
+    @property
+    def factor(self) -> int:
+        """Pixels per latent along a side."""
+        return 2 ** (len(self.channels) - 1)
+
+
+def build_autoencoder(shape: AutoencoderShape, size: int) -> AutoencoderKL:
+    """A new autoencoder whose latents carry almost no noise yet: with unit noise it learns nothing for long."""
+    levels = len(shape.channels)
+    model = AutoencoderKL(
+        in_channels=3,
+        out_channels=3,
+        down_block_types=("DownEncoderBlock2D",) * levels,
+        up_block_types=("UpDecoderBlock2D",) * levels,
+        block_out_channels=shape.channels,
+        layers_per_block=1,
+        latent_channels=4,
+        norm_num_groups=shape.groups,
+        sample_size=size,
+        mid_block_add_attention=False,
+    )
+    with torch.no_grad():
+        model.quant_conv.weight[4:] = 0
+        model.quant_conv.bias[4:] = -6
+    return model
+
+
+def to_tensor(pictures: Bytes) -> Tensor:
+    """(b, h, w, 3) of 0 to 255, to (b, 3, h, w) of -1 to 1."""
+    return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def to_bytes(images: Tensor) -> Bytes:
+    """(b, 3, h, w) of -1 to 1, to (b, h, w, 3) of 0 to 255."""
+    return ((images.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
+
+
+def train_autoencoder(plan: Plan, shape: AutoencoderShape, model: AutoencoderKL, pictures: Bytes) -> None:
+    model.to(memory_format=torch.channels_last)
+    train(plan, model, _loss(shape, model, pictures))
+
+
+def _loss(shape: AutoencoderShape, model: AutoencoderKL, pictures: Bytes) -> LossAt:
+    def loss_at(step: int, generator: Generator) -> Tensor:
+        crops = random_crops(pictures, shape, generator).contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
+            moments = model.encode(crops).latent_dist
+            noise = torch.randn(moments.mean.shape, generator=generator)
+            restored = model.decode((moments.mean + moments.std * noise).to(moments.mean.dtype)).sample
+        return restoration_loss(restored.float(), crops) + shape.kl_weight * moments.kl().float().sum() / len(crops)
+
+    return loss_at
+
+
+def train_decoder(plan: Plan, shape: AutoencoderShape, model: AutoencoderKL, pictures: Bytes, latents: Tensor) -> None:
+    """Go on with the decoder alone. The latents stay what they are, so the U-Net can train at the same time.
+
+    latents: of the first pictures, unscaled, (n, 4, h, w).
+    """
+    model.requires_grad_(False)
+    model.decoder.requires_grad_(True)
+    model.post_quant_conv.requires_grad_(True)
+    train(plan, model, _decoder_loss(shape, model, pictures, latents))
+
+
+def _decoder_loss(shape: AutoencoderShape, model: AutoencoderKL, pictures: Bytes, latents: Tensor) -> LossAt:
+    noise_level = 0.05 * float(latents.float().std())  # the U-Net's latents are not perfect either
+    f, wide = shape.factor, shape.crop // shape.factor
+    places = latents.shape[-1] - wide + 1
+
+    def loss_at(step: int, generator: Generator) -> Tensor:
+        drawn = torch.randint(0, 2**31, (shape.batch, 3), generator=generator).tolist()
+        cuts = [(n % len(latents), y % places, x % places) for n, y, x in drawn]
+        codes = torch.stack([latents[n, :, y : y + wide, x : x + wide] for n, y, x in cuts]).float()
+        codes += noise_level * torch.randn(codes.shape, generator=generator)
+        wanted = to_tensor(np.stack([pictures[n, f * y :, f * x :][: shape.crop, : shape.crop] for n, y, x in cuts]))
+        with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
+            restored = model.decode(codes.contiguous(memory_format=torch.channels_last)).sample
+        return restoration_loss(restored.float(), wanted)
+
+    return loss_at
+
+
+def restoration_loss(restored: Tensor, wanted: Tensor) -> Tensor:
+    """L1, half the L1 of the gradients (sharp edges) and half the squared error (the figure we measure)."""
+    flat, squared = l1_loss(restored, wanted), mse_loss(restored, wanted)
+    edges = sum(l1_loss(restored.diff(dim=axis), wanted.diff(dim=axis)) for axis in (2, 3))
+    return flat + 0.5 * edges + 0.5 * squared
+
+
+def random_crops(pictures: Bytes, shape: AutoencoderShape, generator: Generator) -> Tensor:
+    """(batch, 3, crop, crop) cut at random from random pictures, half of them mirrored."""
+    side = pictures.shape[1] - shape.crop + 1
+    drawn = torch.randint(0, 2**31, (shape.batch, 4), generator=generator).tolist()
+    cuts: list[Bytes] = []
+    for picture, y, x, mirrored in drawn:
+        y, x = y % side, x % side
+        cut = pictures[picture % len(pictures), y : y + shape.crop, x : x + shape.crop]
+        cuts.append(cut[:, ::-1] if mirrored % 2 else cut)
+    return to_tensor(np.stack(cuts))
+
+
+def batches(pictures: Bytes, size: int) -> Iterator[Tensor]:
+    """All pictures in order, (b, 3, h, w)."""
+    for first in range(0, len(pictures), size):
+        yield to_tensor(pictures[first : first + size]).contiguous(memory_format=torch.channels_last)
+
+
+@torch.no_grad()
+def encode_all(model: AutoencoderKL, pictures: Bytes, batch: int = 64) -> Tensor:
+    """Mean latents of all pictures, unscaled, (b, 4, h, w)."""
+    with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
+        return torch.cat([model.encode(images).latent_dist.mean.float() for images in batches(pictures, batch)])
+
+
+@torch.no_grad()
+def restore(model: AutoencoderKL, pictures: Bytes, batch: int = 32) -> Bytes:
+    """Pictures through the autoencoder and back."""
+    return np.concatenate(
+        [to_bytes(model.decode(model.encode(x).latent_dist.mean).sample) for x in batches(pictures, batch)]
+    )
+
+
+def psnr(restored: Bytes, wanted: Bytes) -> float:
+    """Peak signal-to-noise ratio in dB over all pictures together."""
+    error = np.mean((restored.astype(np.float64) - wanted.astype(np.float64)) ** 2)
+    return 10 * math.log10(255**2 / error)

@@ -1,0 +1,89 @@
+"""Captions: what a drawn picture says of itself, in varied words."""
+
+from random import Random
+
+from modules.starter.spec import Spec
+
+DROPPED = 0.3  # how often each optional slot is left out of a training caption
+SYNONYMS: dict[str, tuple[str, ...]] = {
+    "cat": ("kitty", "kitten"),
+    "dog": ("puppy",),
+    "car": ("automobile",),
+    "rabbit": ("bunny",),
+    "boat": ("ship",),
+    "grey": ("gray",),
+    "on the grass": ("on a lawn", "on a meadow"),
+    "on the beach": ("at the seaside", "at the beach"),
+    "in the snow": ("in a snowy landscape", "in winter"),
+    "in the city": ("in a city", "in town"),
+    "in the ocean": ("under water", "in the sea"),
+    "in space": ("in outer space",),
+}
+SYNONYM_SHARE = 0.1
+
+
+def with_article(words: str) -> str:
+    """Put 'a' or 'an' before a noun phrase.
+
+    >>> with_article("orange cat"), with_article("red cat")
+    ('an orange cat', 'a red cat')
+    """
+    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
+
+
+def full_caption(spec: Spec) -> str:
+    """Every slot in its plainest words: what is asked for when prompt following is measured.
+
+    >>> full_caption(Spec(subject="cat", colour="red", place="in space", wear="astronaut helmet"))
+    'a red cat wearing an astronaut helmet in space'
+    """
+    parts = [_noun(spec, spec.subject, spec.colour), _wearing(spec), spec.place]
+    return " ".join(part for part in parts if part) + _style_words(spec)
+
+
+def caption(spec: Spec, rng: Random) -> str:
+    """A training caption: optional slots dropped with p = 0.3 each, order and words varied.
+
+    >>> spec = Spec(subject="dog", colour="white", place="on the beach", wear="hat", wear_colour="red")
+    >>> caption(spec, Random(0))
+    'a white dog on the beach'
+    """
+    noun = _noun(spec, _say(spec.subject, rng), "" if rng.random() < DROPPED else _say(spec.colour, rng))
+    wearing = "" if rng.random() < DROPPED else _wearing(spec)
+    place = "" if rng.random() < DROPPED else _say(spec.place, rng)
+    if wearing and spec.wear == "astronaut helmet" and rng.random() < 0.3:
+        noun, wearing = _astronaut(noun), ""
+    tail = [wearing, place] if rng.random() < 0.7 else [place, wearing]
+    style = "" if rng.random() < DROPPED else _style_words(spec)
+    opening = "a photo of " if spec.style == "photo" and rng.random() < 0.2 else ""
+    return opening + " ".join(part for part in [noun, *tail] if part) + style
+
+
+def _say(words: str, rng: Random) -> str:
+    if words in SYNONYMS and rng.random() < SYNONYM_SHARE:
+        return rng.choice(SYNONYMS[words])
+    return words
+
+
+def _noun(spec: Spec, subject: str, colour: str) -> str:
+    pattern = "" if spec.pattern == "plain" else spec.pattern
+    return with_article(" ".join(word for word in (spec.adjective, pattern, colour, subject) if word))
+
+
+def _astronaut(noun: str) -> str:
+    """
+    >>> _astronaut("a red cat")
+    'a red astronaut cat'
+    """
+    *before, subject = noun.split()
+    return with_article(" ".join([*before[1:], "astronaut", subject]))
+
+
+def _wearing(spec: Spec) -> str:
+    if not spec.wear:
+        return ""
+    return "wearing " + with_article(f"{spec.wear_colour} {spec.wear}".strip())
+
+
+def _style_words(spec: Spec) -> str:
+    return "" if spec.style == "photo" else f", {spec.style}"

@@ -1,0 +1,126 @@
+"""A small CLIP for the starter world: pictures and captions in one space. Radford et al. 2021, arXiv:2103.00020.
+
+Its text tower, frozen, is the text encoder of the starter checkpoint, exactly as in Stable Diffusion 1.x.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+import torch
+from torch import Generator, Tensor
+from torch.nn.functional import cross_entropy, normalize
+from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, CLIPVisionConfig
+
+from modules.starter.autoencoder import to_tensor
+from modules.starter.loop import LossAt, Plan, train
+from modules.starter.pictures import Bytes, Gallery
+from modules.starter.tokenizer import ENTRIES
+from modules.starter.world import caption
+
+START, END, CONTEXT = 49406, 49407, 77
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipShape:
+    width: int = 192
+    layers: int = 4
+    heads: int = 6
+    patch: int = 32
+    batch: int = 64
+
+
+def build_clip(shape: ClipShape, size: int) -> CLIPModel:
+    body = {
+        "hidden_size": shape.width,
+        "intermediate_size": 4 * shape.width,
+        "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.heads,
+        "hidden_act": "quick_gelu",
+        "projection_dim": shape.width,
+    }
+    special = {"bos_token_id": START, "eos_token_id": END, "pad_token_id": END}
+    text = CLIPTextConfig(vocab_size=ENTRIES, max_position_embeddings=CONTEXT, **body, **special)
+    vision = CLIPVisionConfig(image_size=size, patch_size=shape.patch, **body)
+    config = CLIPConfig(text_config=text.to_dict(), vision_config=vision.to_dict(), projection_dim=shape.width)
+    return CLIPModel(config)
+
+
+def tokens_of(tokenizer: CLIPTokenizer, captions: Sequence[str], length: int | None = CONTEXT) -> Tensor:
+    """Token ids, (b, length), padded with the end token; without a length, as short as the longest caption allows."""
+    padding = "longest" if length is None else "max_length"
+    rows = tokenizer(list(captions), padding=padding, truncation=True, max_length=length or CONTEXT)
+    return torch.tensor(rows.input_ids)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pairs:
+    """Drawn pictures and what to say of them."""
+
+    gallery: Gallery
+    pictures: Bytes
+    tokenizer: CLIPTokenizer
+
+    def caption(self, number: int, seed: int) -> str:
+        return caption(self.gallery.spec(number), Random(f"caption {number} {seed}"))
+
+
+def numbers_of(generator: Generator, count: int, batch: int) -> list[int]:
+    return torch.randint(0, count, (batch,), generator=generator).tolist()
+
+
+def train_clip(plan: Plan, shape: ClipShape, model: CLIPModel, pairs: Pairs) -> None:
+    train(plan, model, _loss(shape, model, pairs))
+
+
+def _loss(shape: ClipShape, model: CLIPModel, pairs: Pairs) -> LossAt:
+    def loss_at(step: int, generator: Generator) -> Tensor:
+        numbers = numbers_of(generator, len(pairs.pictures), shape.batch)
+        captions = [pairs.caption(n, step) for n in numbers]
+        ids = tokens_of(pairs.tokenizer, captions, None)
+        images = to_tensor(pairs.pictures[sorted(numbers)])[_places_in_sorted(numbers)]
+        with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
+            seen, read = image_features(model, images), text_features(model, ids)
+        return contrastive_loss(seen, read, model.logit_scale.exp().clamp(max=100), _same(captions))
+
+    return loss_at
+
+
+def _places_in_sorted(numbers: list[int]) -> list[int]:
+    """Where each number lies in the sorted list: files are read fastest in order."""
+    return [sorted(numbers).index(n) for n in numbers]
+
+
+def _same(captions: list[str]) -> Tensor:
+    """(b, b): which captions of the batch say the same, so that neither counts as the wrong one."""
+    keys = {text: n for n, text in enumerate(captions)}
+    ids = torch.tensor([keys[text] for text in captions])
+    return ids[:, None] == ids[None, :]
+
+
+def image_features(model: CLIPModel, images: Tensor) -> Tensor:
+    """Unit vectors, (b, d), of images (b, 3, h, w) of -1 to 1."""
+    pooled = model.vision_model(pixel_values=images).pooler_output
+    return normalize(model.visual_projection(pooled).float(), dim=-1)
+
+
+def text_features(model: CLIPModel, ids: Tensor) -> Tensor:
+    """Unit vectors, (b, d), of token ids (b, t)."""
+    pooled = model.text_model(input_ids=ids).pooler_output
+    return normalize(model.text_projection(pooled).float(), dim=-1)
+
+
+def contrastive_loss(seen: Tensor, read: Tensor, scale: Tensor, same: Tensor) -> Tensor:
+    """Mean of both directions of the softmax loss; equal captions share the target."""
+    targets = same.float() / same.sum(dim=1, keepdim=True)
+    logits = scale * seen @ read.T
+    return (cross_entropy(logits, targets) + cross_entropy(logits.T, targets)) / 2
+
+
+@torch.no_grad()
+def ranking(model: CLIPModel, pairs: Pairs, numbers: list[int], captions: list[str]) -> float:
+    """How often each picture's own caption ranks first among those of all the pictures given."""
+    seen = image_features(model, to_tensor(pairs.pictures[numbers]))
+    read = text_features(model, tokens_of(pairs.tokenizer, captions))
+    best = (seen @ read.T).argmax(dim=1)
+    return float(_same(captions)[torch.arange(len(captions)), best].float().mean())

@@ -1,0 +1,60 @@
+"""The drawn training pictures, kept on disk so that every stage reads the same ones without drawing them again."""
+
+import logging
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modules.starter.world import Spec, Vocabulary, draw, random_spec
+
+log = logging.getLogger(__name__)
+
+Bytes = NDArray[np.uint8]
+CHUNK = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gallery:
+    """Which pictures are drawn. seed: of the whole gallery; picture n depends on it and on n only."""
+
+    words: Vocabulary
+    count: int
+    size: int
+    seed: int = 1
+
+    def spec(self, number: int) -> Spec:
+        return random_spec(Random(f"gallery {self.seed} {number}"), self.words)
+
+    def picture(self, number: int) -> Bytes:
+        """(size, size, 3), 0 to 255."""
+        image, _ = draw(self.spec(number), self.seed * 1_000_000 + number, self.size)
+        return np.asarray(image)
+
+
+def _draw_chunk(gallery: Gallery, first: int) -> Bytes:
+    return np.stack([gallery.picture(n) for n in range(first, min(first + CHUNK, gallery.count))])
+
+
+def open_pictures(gallery: Gallery, folder: Path, workers: int) -> Bytes:
+    """All pictures of the gallery, drawn now unless they are on disk.  Returns (count, size, size, 3), read-only."""
+    path = folder / f"pictures-{gallery.count}-{gallery.size}-{gallery.seed}.npy"
+    if not path.exists():
+        _draw_all(gallery, path, workers)
+    return np.load(path, mmap_mode="r")
+
+
+def _draw_all(gallery: Gallery, path: Path, workers: int) -> None:
+    unfinished = path.with_suffix(".unfinished")
+    shape = (gallery.count, gallery.size, gallery.size, 3)
+    target = np.lib.format.open_memmap(unfinished, mode="w+", dtype=np.uint8, shape=shape)
+    starts = range(0, gallery.count, CHUNK)
+    with ProcessPoolExecutor(workers) as pool:
+        for first, chunk in zip(starts, pool.map(_draw_chunk, [gallery] * len(starts), starts), strict=True):
+            target[first : first + len(chunk)] = chunk
+            log.info("pictures: %d of %d drawn", first + len(chunk), gallery.count)
+    target.flush()
+    unfinished.replace(path)

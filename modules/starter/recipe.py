@@ -1,0 +1,191 @@
+"""The numbers behind the starter model in one place, and the parts of a build made from them, each when first needed."""
+
+import logging
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from torch import Tensor
+from transformers import CLIPModel, CLIPTokenizer
+
+from modules.families.built import TOKENIZER
+from modules.starter.autoencoder import (
+    AutoencoderShape,
+    build_autoencoder,
+    encode_all,
+    train_autoencoder,
+    train_decoder,
+)
+from modules.starter.clip import ClipShape, Pairs, build_clip, train_clip
+from modules.starter.drawing import Recipe, generate, sheet
+from modules.starter.export import Parts, export_checkpoint
+from modules.starter.judge import Judge, JudgeShape, slot_words, train_judge
+from modules.starter.loop import Average, Plan, save_atomically
+from modules.starter.pictures import Bytes, Gallery, open_pictures
+from modules.starter.unet import Examples, UnetShape, build_unet, train_unet
+from modules.starter.world import FIRST, Spec, Vocabulary, full_caption
+
+log = logging.getLogger(__name__)
+
+SHOWN = (
+    Spec(subject="cat", colour="red", place="in space", wear="astronaut helmet"),
+    Spec(subject="dog", colour="white", place="on the beach", wear="hat", wear_colour="red"),
+    Spec(subject="bird", colour="yellow", place="on the grass"),
+    Spec(subject="fish", colour="orange", place="in the ocean"),
+    Spec(subject="robot", colour="green", place="in the city"),
+    Spec(subject="car", colour="blue", place="in the snow"),
+    Spec(subject="cat", colour="black", place="in the snow", wear="hat", wear_colour="yellow"),
+    Spec(subject="robot", colour="purple", place="in space", wear="astronaut helmet"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """How large everything is. The defaults made the model in the repository; tests use tiny ones."""
+
+    words: Vocabulary = FIRST
+    size: int = 128
+    pictures: int = 40_000
+    encoded: int = 20_000
+    autoencoder_steps: int = 3_000
+    decoder_steps: int = 2_000
+    clip_steps: int = 400
+    judge_steps: int = 1_500
+    unet_steps: int = 8_000
+    autoencoder: AutoencoderShape = field(default_factory=AutoencoderShape)
+    clip: ClipShape = field(default_factory=ClipShape)
+    judge: JudgeShape = field(default_factory=JudgeShape)
+    unet: UnetShape = field(default_factory=UnetShape)
+    seed: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Build:
+    """One build in one folder. A part is trained, or goes on training, or is only loaded, when it is first asked for.
+
+    early: where to keep an early checkpoint while the U-Net trains; None for nowhere.
+    """
+
+    sizes: Sizes
+    folder: Path
+    shards: int = 2
+    early: Path | None = None
+    save_seconds: float = 120.0
+
+    def plan(self, name: str, steps: int, rate: float, average: float = 0.999) -> Plan:
+        return Plan(
+            name=name,
+            folder=self.folder,
+            steps=steps,
+            rate=rate,
+            seed=self.sizes.seed,
+            shards=self.shards,
+            average=average,
+            save_seconds=self.save_seconds,
+        )
+
+    @cached_property
+    def tokenizer(self) -> CLIPTokenizer:
+        return CLIPTokenizer.from_pretrained(TOKENIZER)
+
+    @cached_property
+    def gallery(self) -> Gallery:
+        sizes = self.sizes
+        return Gallery(words=sizes.words, count=sizes.pictures, size=sizes.size, seed=sizes.seed)
+
+    @cached_property
+    def pictures(self) -> Bytes:
+        return open_pictures(self.gallery, self.folder, self.shards)
+
+    @cached_property
+    def pairs(self) -> Pairs:
+        return Pairs(gallery=self.gallery, pictures=self.pictures, tokenizer=self.tokenizer)
+
+    @cached_property
+    def first_autoencoder(self) -> AutoencoderKL:
+        """Encoder and decoder trained together, with the scaling factor that brings the latents to unit variance."""
+        torch.manual_seed(self.sizes.seed)
+        model = build_autoencoder(self.sizes.autoencoder, self.sizes.size)
+        plan = self.plan("autoencoder", self.sizes.autoencoder_steps, 2e-3)
+        train_autoencoder(plan, self.sizes.autoencoder, model, self.pictures)
+        model.register_to_config(scaling_factor=round(1 / float(encode_all(model, self.pictures[:512]).std()), 5))
+        return model
+
+    @cached_property
+    def autoencoder(self) -> AutoencoderKL:
+        """The same after the decoder has learned longer."""
+        model = build_autoencoder(self.sizes.autoencoder, self.sizes.size)
+        model.load_state_dict(self.first_autoencoder.state_dict())
+        model.register_to_config(scaling_factor=self.first_autoencoder.config["scaling_factor"])
+        if self.sizes.decoder_steps:
+            plan = self.plan("decoder", self.sizes.decoder_steps, 1e-3)
+            train_decoder(plan, self.sizes.autoencoder, model, self.pictures, self.latents)
+        return model.eval()
+
+    @cached_property
+    def latents(self) -> Tensor:
+        """Mean latents of the first pictures, unscaled, float16, (n, 4, h, w)."""
+        path = self.folder / "latents.pt"
+        if not path.exists():
+            log.info("latents: encoding %d pictures", self.sizes.encoded)
+            latents = encode_all(self.first_autoencoder, self.pictures[: self.sizes.encoded]).half()
+            save_atomically({"latents": latents}, path)
+        return torch.load(path, weights_only=True)["latents"]
+
+    @cached_property
+    def clip(self) -> CLIPModel:
+        torch.manual_seed(self.sizes.seed + 1)
+        model = build_clip(self.sizes.clip, self.sizes.size)
+        train_clip(self.plan("clip", self.sizes.clip_steps, 1e-3), self.sizes.clip, model, self.pairs)
+        return model.requires_grad_(False)
+
+    @cached_property
+    def judge(self) -> Judge:
+        torch.manual_seed(self.sizes.seed + 2)
+        judge = Judge(slot_words(self.sizes.words))
+        plan = self.plan("judge", self.sizes.judge_steps, 2e-3, 0.99)
+        train_judge(plan, self.sizes.judge, judge, self.pairs, self.first_autoencoder)
+        return judge
+
+    @cached_property
+    def unet(self) -> UNet2DConditionModel:
+        torch.manual_seed(self.sizes.seed + 3)
+        model = build_unet(self.sizes.unet, self.clip.config.projection_dim, self.latent_side)
+        scaled = self.latents.float() * self.first_autoencoder.config["scaling_factor"]
+        examples = Examples(pairs=self.pairs, latents=scaled, text_encoder=self.clip.text_model)
+        plan = self.plan("unet", self.sizes.unet_steps, 5e-4)
+        train_unet(plan, self.sizes.unet, model, examples, self._early_look(model))
+        return model
+
+    @property
+    def latent_side(self) -> int:
+        return self.sizes.size // self.sizes.autoencoder.factor
+
+    def parts(self, unet: UNet2DConditionModel, autoencoder: AutoencoderKL) -> Parts:
+        return Parts(unet=unet, autoencoder=autoencoder, text_encoder=self.clip.text_model)
+
+    def _early_look(self, unet: UNet2DConditionModel) -> "EarlyLook":
+        copy = build_unet(self.sizes.unet, self.clip.config.projection_dim, self.latent_side)
+        return EarlyLook(build=self, parts=self.parts(copy.eval(), self.first_autoencoder))
+
+
+@dataclass(frozen=True, kw_only=True)
+class EarlyLook:
+    """After each checkpoint of the U-Net: a sheet of samples, and a checkpoint that others can try."""
+
+    build: Build
+    parts: Parts
+
+    def __call__(self, average: Average, step: int) -> None:
+        self.parts.unet.load_state_dict(average.weights)
+        prompts = [full_caption(spec) for spec in SHOWN]
+        count = len(prompts)
+        recipe = Recipe(size=self.build.sizes.size, batch=count)
+        drawn = generate(self.parts.built(), self.build.tokenizer, prompts, list(range(count)), recipe)
+        sheet([drawn[: count // 2], drawn[count // 2 :]], 2).save(self.build.folder / f"sheet-{step:06d}.png")
+        if self.build.early:
+            note = {"note": f"unfinished: step {step} of {self.build.sizes.unet_steps}"}
+            export_checkpoint(self.parts, self.build.early, note, np.array(self.build.pictures[:32]))
