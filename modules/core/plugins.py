@@ -48,6 +48,7 @@ class Plugins:
 
     def add_module(self, module: ModuleType) -> None:
         """One module of ours as a plugin."""
+        self._collected.clear()
         self._manager.register(module, module.__name__)
         self._manager.check_pending()
 
@@ -60,6 +61,7 @@ class Plugins:
 
     def _add_extension(self, name: str, path: Path) -> None:
         self._extensions[name] = ""
+        self._collected.clear()
         try:
             module = _loaded(f"atelier_extension_{name}", path)
             self._refuse_unknown_hooks(module)
@@ -78,7 +80,7 @@ class Plugins:
     # -- asking ----------------------------------------------------------------------------------------------------
 
     def collect(self, hook: str) -> Names[Any]:
-        """All things registered through a `register_…` hook, ours first, asked once."""
+        """All things registered through a `register_…` hook, ours first, asked once until plugins are added."""
         if hook not in self._collected:
             names: Names[Any] = Names(hook.removeprefix("register_").removesuffix("s").replace("_", " "))
             for listener in sorted(self.listeners(hook), key=lambda one: not one.builtin):

@@ -65,7 +65,7 @@ def _needs(store: Store, flags: Flags, places: Places, plugins: Plugins, engine_
         watch=Watch(queue, gallery),
         gallery=gallery,
         library=Library(places, places.cache / "hashes.json"),
-        settings=Settings(plugins.collect("register_settings"), places.settings),
+        settings=Settings(lambda: plugins.collect("register_settings"), places.settings),
         catalogue=CatalogueKeeper(places.cache / "catalogue.json"),
         plugins=plugins,
         flags=flags,

@@ -14,6 +14,7 @@ from modules.storage.records import Job
 
 LOAD_SECONDS = 600.0
 STOP_SECONDS = 3.0
+IDLE_SECONDS = 1.0  # who does nothing, or only imports torch, has nothing to finish
 
 
 class Engines:
@@ -58,9 +59,10 @@ class Engines:
         """End all engines: after their current step, after `seconds` by force. Their jobs wait for the next start."""
         for one in self._supervisors:
             one.ask_to_quit()
-        end = time.monotonic() + seconds
+        begun = time.monotonic()
         for one in self._supervisors:
-            one.join(max(0.0, end - time.monotonic()))
+            patience = seconds if one.state.job else min(seconds, IDLE_SECONDS)
+            one.join(max(0.0, begun + patience - time.monotonic()))
         for one in self._supervisors:
             if one.is_alive():
                 one.kill()

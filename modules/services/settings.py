@@ -3,7 +3,7 @@
 import json
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,8 @@ log = logging.getLogger(__name__)
 class Settings:
     """Values by name. Safe from any thread. Values in the file that nobody registered are left as they are."""
 
-    def __init__(self, registered: Names[Setting], file: Path) -> None:
-        self._registered = registered
+    def __init__(self, registered: Callable[[], Names[Setting]], file: Path) -> None:
+        self._registered = registered  # asked each time: extensions are loaded after the services are built
         self._file = file
         self._lock = threading.Lock()
         self._stored = _read(file)
@@ -27,7 +27,7 @@ class Settings:
     @property
     def registered(self) -> Names[Setting]:
         """What can be set, by name."""
-        return self._registered
+        return self._registered()
 
     def get(self, name: str) -> Value:
         """The value, or its default. Raises InvalidOption for a name nobody registered."""
@@ -41,7 +41,7 @@ class Settings:
 
     def all(self) -> dict[str, Value]:
         """Every registered value."""
-        return {name: self.get(name) for name in self._registered}
+        return {name: self.get(name) for name in self.registered}
 
     def set(self, values: Mapping[str, Any]) -> None:
         """Change some values, all or none. Raises InvalidOption saying what was wrong, StorageFailed when not written."""
@@ -55,9 +55,9 @@ class Settings:
 
     def _find(self, name: str) -> Setting:
         try:
-            return self._registered[name]
+            return self.registered[name]
         except KeyError:
-            meant = closest(name, self._registered)
+            meant = closest(name, self.registered)
             hint = f"; did you mean {meant!r}?" if meant else ""
             raise InvalidOption(f"there is no setting {name[:80]!r}{hint}") from None
 

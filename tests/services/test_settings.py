@@ -13,7 +13,8 @@ from modules.services.settings import Settings
 
 @pytest.fixture
 def registered():
-    return web_plugins().collect("register_settings")
+    plugins = web_plugins()
+    return lambda: plugins.collect("register_settings")
 
 
 @pytest.fixture
@@ -106,3 +107,21 @@ def test_many_threads(settings, registered, places):
     for thread in threads:
         thread.join()
     assert set(json.loads(places.settings.read_text())) == set(names)
+
+
+def test_settings_of_extensions_that_are_loaded_later(places, tmp_path):
+    plugins = web_plugins()
+    settings = Settings(lambda: plugins.collect("register_settings"), places.settings)
+    assert "loudness" not in settings.all()
+    (tmp_path / "extensions" / "loud").mkdir(parents=True)
+    (tmp_path / "extensions" / "loud" / "plugin.py").write_text(
+        "from modules.core.extension_points import hookimpl\n"
+        "from modules.core.settings import Setting\n\n"
+        "@hookimpl\n"
+        "def register_settings():\n"
+        "    return [Setting(name='loudness', default=3, label='Loudness')]\n"
+    )
+    plugins.add_extensions(tmp_path / "extensions")
+    assert settings.get("loudness") == 3
+    settings.set({"loudness": 5})
+    assert settings.all()["loudness"] == 5
