@@ -26,7 +26,7 @@ class Engine:
         )
         self.said: SimpleQueue[Any] = SimpleQueue()
         threading.Thread(target=self._read, daemon=True).start()
-        self.send(options or events.EngineOptions(device="cpu", name="cpu"))
+        self.send(options or events.EngineOptions(device="cpu", name="cpu", threads=1))
         self.ready: events.EngineReady = self.next(events.EngineReady)
 
     def _read(self) -> None:

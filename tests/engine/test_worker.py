@@ -76,7 +76,7 @@ def test_interrupting_a_job_that_is_over_or_unknown_does_nothing(
 
 
 def test_skip_leaves_a_batch_and_goes_on_with_the_next(engine: Engine, record: ModelRecord, request_of: Make) -> None:
-    begin(engine, request_of(steps=60, batch_count=3), record)
+    begin(engine, request_of(steps=30, batch_count=3), record)
     engine.send(events.Skip(job="job"))
     heard = engine.until_over()
     assert [one.index for one in pictures(heard)] == [1, 2]
