@@ -40,7 +40,7 @@ DARK = {
     "track": "#3d4048",
     "edge": "#4b4e57",
     "accent": "#4a63e2",
-    "accent-strong": "#5d75ec",
+    "accent-strong": "#3d55cf",
     "on-accent": "#ffffff",
     "accent-text": "#9db0ff",
     "accent-soft": "#262b45",

@@ -45,7 +45,7 @@ forms.values = (prefix) => formState(prefix).values;
 
 /* -- sizes and seeds ------------------------------------------------------------------------------------------------ */
 
-const model = { known: null, problem: "", count: 0 };
+const model = { known: null, problem: "" };
 
 /* A size that nobody changed belongs to the model: another model brings its own. */
 function adoptNativeSize(values, native) {
@@ -57,20 +57,20 @@ function adoptNativeSize(values, native) {
   return !same;
 }
 
+/* Elements that Gradio writes anew carry words in attributes and have no children: it would remove them. */
 class ModelElement extends HTMLElement {
-  static observedAttributes = ["model", "problem", "known"];
+  static observedAttributes = ["model", "problem"];
   connectedCallback() {
-    this.read();
+    this.attributeChangedCallback();
   }
   attributeChangedCallback() {
-    if (this.isConnected) this.read();
+    clearTimeout(this.soon); /* all attributes of one answer together */
+    this.soon = setTimeout(() => this.isConnected && this.read());
   }
   read() {
     const native = model.known;
     model.known = JSON.parse(this.getAttribute("model") ?? "null");
     model.problem = this.getAttribute("problem") ?? "";
-    model.count = Number(this.getAttribute("known") ?? 0);
-    this.replaceChildren(model.problem && element("p", { class: "at-problem", role: "alert", textContent: model.problem }));
     for (const prefix of Object.keys(formStates)) {
       const values = { ...formStates[prefix].values };
       if (adoptNativeSize(values, native)) forms.fill(prefix, { width: values.width, height: values.height });
@@ -79,6 +79,17 @@ class ModelElement extends HTMLElement {
   }
 }
 customElements.define("at-model", ModelElement);
+
+class ModelNote extends HTMLElement {
+  connectedCallback() {
+    this.paint();
+    hear("model", () => this.paint());
+  }
+  paint() {
+    this.replaceChildren(model.problem && element("p", { class: "at-problem", role: "alert", textContent: model.problem }));
+  }
+}
+customElements.define("at-model-note", ModelNote);
 
 forms.swapSize = (prefix) => {
   const { width, height } = forms.values(prefix);
@@ -199,6 +210,10 @@ function clearChangedProblems(prefix) {
   const { values } = formState(prefix);
   for (const [name, value] of Object.entries(shownProblems[prefix])) if (values[name] !== value) clearProblem(prefix, name);
 }
+
+/* Gradio's sliders silently move a number into their range when the box loses the focus. Here it stays, and the
+   server's sentence about it appears below the field: nobody gets 64 pixels who typed 7. */
+addEventListener("blur", (event) => event.target.matches?.(".at-studio input[type=number]") && event.stopPropagation(), true);
 
 /* -- live token count ---------------------------------------------------------------------------------------------------- */
 

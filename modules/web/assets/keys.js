@@ -26,7 +26,7 @@ addEventListener(
   (event) => {
     if (event.isComposing || document.querySelector("dialog[open]")) return;
     const control = event.ctrlKey || event.metaKey;
-    if (event.key === "Enter" && control) return taken(event, generateNow);
+    if (event.key === "Enter" && control) return taken(event, jobs.generate);
     if (event.key === "Enter" && event.altKey) return taken(event, jobs.skip);
     if (event.key === "Escape" && active() && !openList()) return taken(event, jobs.interrupt);
     if (control && (event.key === "ArrowUp" || event.key === "ArrowDown") && promptBox(event.target)) {
@@ -41,17 +41,6 @@ function taken(event, call) {
   event.preventDefault();
   event.stopPropagation();
   call();
-}
-
-/* A number box hands its value over when it loses the focus; let it, then press. */
-function generateNow() {
-  const focused = document.activeElement;
-  if (focused?.matches("input")) {
-    focused.dispatchEvent(new Event("change", { bubbles: true }));
-    focused.blur();
-    focused.focus();
-  }
-  setTimeout(jobs.generate);
 }
 
 /* An open drop-down list has the first right to Esc. */

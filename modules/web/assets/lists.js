@@ -88,22 +88,29 @@ customElements.define("at-jobs", JobList);
 
 /* -- PNG Info: what can be done with a picture's text -------------------------------------------------------------------- */
 
-atelier.pngInfo = {
-  unreadable() {
-    const place = by("html_info");
-    place?.replaceChildren(problemCard("This file is no picture that can be read: PNG, JPEG, WebP, GIF and BMP can."));
-  },
-};
-
-class PngInfo extends HTMLElement {
+class PngText extends HTMLElement {
+  static observedAttributes = ["text"];
   connectedCallback() {
-    this.paint();
+    this.attributeChangedCallback();
   }
-  paint() {
-    const text = this.getAttribute("text");
-    const button = (words, onclick) => element("button", { type: "button", class: "at-quiet-button", textContent: words, onclick });
-    const whole = element("details", {}, element("summary", { textContent: "The text as it is" }), element("pre", { class: "at-infotext", textContent: text }));
-    this.replaceChildren(element("div", { class: "at-tools" }, button("Send to txt2img", () => forms.paste("txt2img", text)), button("Copy text", () => copy(text))), whole);
+  attributeChangedCallback() {
+    tell("png text", this.getAttribute("text") ?? "");
   }
 }
-customElements.define("at-png-info", PngInfo);
+customElements.define("at-png-text", PngText);
+
+class PngTools extends HTMLElement {
+  connectedCallback() {
+    this.text = "";
+    const button = (words, onclick) => element("button", { type: "button", class: "at-quiet-button", textContent: words, onclick });
+    this.tools = element("div", { class: "at-tools" }, button("Send to txt2img", () => forms.paste("txt2img", this.text)), button("Copy text", () => copy(this.text)));
+    this.replaceChildren(this.tools);
+    hear("png text", (text) => this.paint(text));
+    this.paint("");
+  }
+  paint(text) {
+    this.text = text;
+    this.tools.hidden = !text;
+  }
+}
+customElements.define("at-png-tools", PngTools);

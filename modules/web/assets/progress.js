@@ -53,7 +53,7 @@ const asDate = (time) => (typeof time === "number" ? time * 1000 : time);
 const sentenceCase = (words) => words.charAt(0).toUpperCase() + words.slice(1);
 
 function idleWords() {
-  if (model.problem) return { words: model.problem, trouble: true };
+  if (model.problem) return { words: "", quiet: true };
   const sentence = engineSentence();
   return { words: sentence ? `${sentence} You can press Generate already.` : "Ctrl+Enter generates · ? shows all keys", quiet: !sentence };
 }

@@ -30,9 +30,10 @@ def build(studio: Any) -> None:
             height=400,
         )
         with gr.Column():
+            element("<at-png-tools></at-png-tools>")
             text = element(EMPTY, elem_id="html_info")
-    gone = "() => atelier.pngInfo.unreadable()"
-    picture.change(shown, picture, text, **INSTANT).failure(fn=None, js=gone, **INSTANT)
+    read = picture.change(shown, picture, text, **INSTANT)
+    read.failure(lambda: UNREADABLE, None, text, **INSTANT)
 
 
 def shown(path: str | None) -> str:
@@ -54,7 +55,7 @@ def described(infotext: str) -> str:
     if not infotext.strip():
         return problem("This picture carries no text of its making. Programs that edit or send pictures often drop it.")
     parsed = parse_infotext(infotext)
-    return f"<at-png-info text='{escape(infotext)}'></at-png-info>{_facts(parsed, infotext)}"
+    return f"<at-png-text text='{escape(infotext)}'></at-png-text>{_facts(parsed, infotext)}"
 
 
 def _facts(parsed: Mapping[str, Any], infotext: str) -> str:
@@ -71,6 +72,9 @@ def _stem(key: str) -> str:
 def problem(sentence: str) -> str:
     """A sentence in place of the text."""
     return f"<p class='at-problem' role='alert'>{escape(sentence)}</p>"
+
+
+UNREADABLE = problem("This file is no picture that can be read: PNG, JPEG, WebP, GIF and BMP can.")
 
 
 @hookimpl

@@ -12,10 +12,12 @@ from typing import Any
 import gradio as gr
 
 from modules.core.errors import AtelierError, InvalidRequest
+from modules.core.events import Choice
 from modules.core.extension_points import Tab, hookimpl
 from modules.core.requests import ImageRequest
 from modules.web.widgets.form import Form
 from modules.web.widgets.instant import INSTANT, element, page_in_making
+from modules.web.widgets.order import SAMPLERS, SCHEDULES, in_order
 
 ID = "txt2img"
 
@@ -68,8 +70,8 @@ def _controls(studio: Any, form: Form) -> None:
     known = studio.catalogue.now()
     with gr.Accordion("Sampling", elem_id="txt2img_sampling_section", elem_classes="at-section"):
         with gr.Row():
-            form.add("sampler", [one.name for one in known.samplers], min_width=120)
-            form.add("schedule", [one.name for one in known.schedules], min_width=120)
+            form.add("sampler", _names(known.samplers, SAMPLERS), min_width=120)
+            form.add("schedule", _names(known.schedules, SCHEDULES), min_width=120)
         with gr.Row():
             form.add("steps", min_width=120)
             form.add("cfg_scale", min_width=120)
@@ -128,7 +130,7 @@ def _keep_choices_fresh(studio: Any, form: Form) -> None:
 
     def now() -> list[Any]:
         known = studio.catalogue.now()
-        return [_choices(known.samplers), _choices(known.schedules)]
+        return [_update(_names(known.samplers, SAMPLERS)), _update(_names(known.schedules, SCHEDULES))]
 
     outputs = [form.components["sampler"], form.components["schedule"]]
     page_in_making().load(now, None, outputs, **INSTANT)
@@ -136,8 +138,11 @@ def _keep_choices_fresh(studio: Any, form: Form) -> None:
     refresh.click(now, None, outputs, **INSTANT)
 
 
-def _choices(known: Iterable[Any]) -> Any:
-    names = [one.name for one in known]
+def _names(choices: Iterable[Choice], order: tuple[str, ...]) -> list[str]:
+    return in_order([one.name for one in choices], order)
+
+
+def _update(names: list[str]) -> Any:
     return gr.update(choices=names) if names else gr.skip()
 
 

@@ -20,6 +20,7 @@ from modules.web.widgets.pasting import values_of
 
 # The field's names for the elements of a generation tab, where they differ from ours.
 ELEMENT = {"negative_prompt": "neg_prompt", "sampler": "sampling", "schedule": "scheduler"}
+LONGEST_NUMBER = 40  # characters
 SAFE_INTEGER = 2**53  # the browser's numbers are exact up to here; a seed may be larger
 
 
@@ -169,4 +170,7 @@ def _number(value: Any, kind: type) -> int | float:
         if not value.is_integer():
             raise ValueError(value)
         return int(value)
-    return int(str(value).strip()[:40])
+    text = str(value).strip()
+    if len(text) > LONGEST_NUMBER:  # int() of a million digits takes seconds
+        raise ValueError(text[:LONGEST_NUMBER])
+    return int(text)

@@ -28,17 +28,18 @@ def model_choice(studio: Any) -> None:
     refresh = gr.Button(
         "Look for models again", elem_id="refresh_sd_model_checkpoint", elem_classes="at-icon", scale=0, min_width=44
     )
-    note = element(describe(chosen, models), elem_id="at_model_note")
+    element("<at-model-note></at-model-note>", elem_id="at_model_note")
+    note = element(describe(chosen), elem_id="at_model")
 
     def choose(name: str) -> str:
         record = next((one for one in studio.library.models() if one.name == name), None)
-        if record is None or record.problem:
-            return describe(record, studio.library.models())
+        if record is None:
+            return describe(record)
         try:
-            studio.settings.set({SETTING: record.name})
+            studio.settings.set({SETTING: record.title})
         except AtelierError as error:
-            return describe(record, studio.library.models(), problem=str(error))
-        return describe(record, studio.library.models())
+            return describe(record, str(error))
+        return describe(record)
 
     def look_again() -> tuple[Any, str]:
         studio.library.refresh()
@@ -47,7 +48,7 @@ def model_choice(studio: Any) -> None:
     def shown() -> tuple[Any, str]:
         records, now = studio.library.models(), current(studio)
         value = now.name if now else None
-        return gr.update(choices=_choices(records), value=value), describe(now, records)
+        return gr.update(choices=_choices(records), value=value), describe(now)
 
     choice.input(choose, choice, note, preprocess=False, **INSTANT)
     refresh.click(look_again, None, [choice, note], **INSTANT)
@@ -62,16 +63,13 @@ def current(studio: Any) -> ModelRecord | None:
         return None
 
 
-def describe(record: ModelRecord | None, models: Sequence[ModelRecord], problem: str = "") -> str:
+def describe(record: ModelRecord | None, problem: str = "") -> str:
     """The element that tells the page's script what is chosen, its size and what is wrong with it."""
     if record is None:
-        problem = problem or "There is no model. Put a .safetensors file into models/Stable-diffusion and press ⟳."
-        return f'<at-model known="{len(models)}" problem="{escape(problem)}"></at-model>'
+        sentence = "There is no model. Put a .safetensors file into models/Stable-diffusion and look again."
+        return f'<at-model problem="{escape(problem or sentence)}"></at-model>'
     known = {"name": record.name, "width": record.width, "height": record.height}
-    trouble = problem or record.problem
-    return (
-        f'<at-model known="{len(models)}" model="{escape(json.dumps(known))}" problem="{escape(trouble)}"></at-model>'
-    )
+    return f'<at-model model="{escape(json.dumps(known))}" problem="{escape(problem or record.problem)}"></at-model>'
 
 
 def _choices(models: Sequence[ModelRecord]) -> list[tuple[str, str]]:
