@@ -22,11 +22,10 @@ def empty_networks(config: Mapping[str, Mapping[str, Any]]) -> dict[str, nn.Modu
     Raises ValueError, TypeError or the like for a configuration that no network has.
     """
     with torch.device("meta"):
-        return {
-            UNET: UNet2DConditionModel.from_config(dict(config[UNET])),
-            VAE: AutoencoderKL.from_config(dict(config[VAE])),
-            TEXT_ENCODER: CLIPTextModel(CLIPTextConfig(**config[TEXT_ENCODER], attn_implementation="sdpa")),
-        }
+        unet: Any = UNet2DConditionModel.from_config(dict(config[UNET]))
+        vae: Any = AutoencoderKL.from_config(dict(config[VAE]))
+        tower: dict[str, Any] = dict(config[TEXT_ENCODER]) | {"attn_implementation": "sdpa"}
+        return {UNET: unet, VAE: vae, TEXT_ENCODER: CLIPTextModel(CLIPTextConfig(**tower))}
 
 
 def filled(network: nn.Module, parameters: Mapping[str, Tensor]) -> nn.Module:

@@ -3,6 +3,8 @@
 By the hooks of accelerate; for CUDA. On a CPU there is nothing to offload to, so both change nothing.
 """
 
+from importlib.util import find_spec
+
 from modules.core.errors import InvalidOption
 from modules.families.built import BuildOptions, Built
 
@@ -14,9 +16,9 @@ def apply_policy(built: Built, options: BuildOptions) -> None:
     if options.attention == "xformers":
         _use_xformers(built)
     if options.memory == "medvram":
-        _one_network_at_a_time(built)
+        one_network_at_a_time(built)
     if options.memory == "lowvram":
-        _one_layer_at_a_time(built)
+        one_layer_at_a_time(built)
 
 
 def weights_device(options: BuildOptions) -> str:
@@ -26,16 +28,13 @@ def weights_device(options: BuildOptions) -> str:
 
 
 def _use_xformers(built: Built) -> None:
-    try:
-        import xformers  # noqa: F401  # pyright: ignore[reportMissingImports]
-    except ImportError as error:
-        raise InvalidOption(
-            "--xformers was given, but xformers is not installed; install it or leave the flag out"
-        ) from error
+    if find_spec("xformers") is None:
+        raise InvalidOption("--xformers was given, but xformers is not installed; install it or leave the flag out")
     built.unet.enable_xformers_memory_efficient_attention()
 
 
-def _one_network_at_a_time(built: Built) -> None:
+def one_network_at_a_time(built: Built) -> None:
+    """`--medvram`."""
     from accelerate import cpu_offload_with_hook
 
     # a network leaves when its successor begins; the sampling loop calls only the U-Net, which so stays during it
@@ -44,7 +43,8 @@ def _one_network_at_a_time(built: Built) -> None:
     cpu_offload_with_hook(built.vae, built.device, prev_module_hook=unet)
 
 
-def _one_layer_at_a_time(built: Built) -> None:
+def one_layer_at_a_time(built: Built) -> None:
+    """`--lowvram`."""
     from accelerate import cpu_offload
 
     for network in (built.text_encoder, built.unet, built.vae):

@@ -76,7 +76,7 @@ def _read(file: BinaryIO, file_name: str, name: str, header: Header) -> Tensor:
     content = torch.empty(end - begin, dtype=torch.uint8)
     if end > begin:
         file.seek(begin)
-        _fill(file, memoryview(content.numpy()), file_name)
+        _fill(file, content.numpy().data, file_name)
     return content.view(number).reshape(header.shapes[name])
 
 
@@ -126,4 +126,4 @@ def _header_bytes(order: list[str], named: Mapping[str, Tensor], metadata: Mappi
 
 def _bytes_of(tensor: Tensor) -> memoryview:
     flat = tensor.detach().cpu().contiguous().flatten()
-    return memoryview(flat.view(torch.uint8).numpy())
+    return flat.view(torch.uint8).numpy().data
