@@ -17,7 +17,7 @@ from modules.prompts.infotext import parse_infotext
 from modules.services.studio import Studio
 from modules.storage.records import Job, Picture
 from modules.web.http.sdapi_body import Text2ImageBody
-from modules.web.http.sdapi_settings import overrides_of
+from modules.web.http.sdapi_settings import eta_setting, overrides_of
 
 # Our field -> the API's, for sentences about it.
 THEIR_NAMES = {
@@ -67,7 +67,7 @@ def request_of(body: Text2ImageBody, studio: Studio) -> ImageRequest:
         seed=body.said("seed"),
         batch_count=body.said("n_iter"),
         batch_size=body.said("batch_size"),
-        eta=body.eta,
+        eta=_eta(body, studio),
         save=bool(body.save_images),
     )
     return overrides.applied_to(request)
@@ -156,6 +156,19 @@ def _schedule(body: Text2ImageBody) -> str:
     if asked.casefold() in ("", "automatic", "use same scheduler"):
         return "Automatic"
     return asked
+
+
+def _eta(body: Text2ImageBody, studio: Studio) -> float | None:
+    """None where the value says nothing: clients send 1 along with every sampler, and it would stand in every text."""
+    if body.eta is None or not 0 <= body.eta <= 1:
+        return body.eta
+    try:
+        sampler = studio.catalogue.samplers().find(_sampler(body))
+    except UnknownName:
+        return body.eta
+    name = eta_setting(sampler.name)
+    usual = body.eta == studio.settings.registered[name].default == studio.settings.get(name)
+    return None if usual or "eta" not in sampler.options else body.eta
 
 
 # What is answered --------------------------------------------------------------------------------------------------------

@@ -30,10 +30,15 @@ class Overrides:
     def applied_to(self, request: ImageRequest) -> ImageRequest:
         """The request with them. What it says itself (eta) stays."""
         fields: dict[str, Any] = {ours: self.values[name] for name, ours in IN_REQUEST.items() if name in self.values}
-        eta = "eta_ddim" if request.sampler.casefold().startswith("ddim") else "eta_ancestral"
+        eta = eta_setting(request.sampler)
         if request.eta is None and eta in self.values:
             fields["eta"] = self.values[eta]
         return replace(request, **fields)
+
+
+def eta_setting(sampler: str) -> str:
+    """The field has one setting for DDIM and one for all other samplers."""
+    return "eta_ddim" if sampler.casefold().startswith("ddim") else "eta_ancestral"
 
 
 def overrides_of(asked: Mapping[str, Any], studio: Studio) -> Overrides:

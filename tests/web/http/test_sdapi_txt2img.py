@@ -134,6 +134,20 @@ def test_samplers_by_old_names_and_schedules_by_any_case(api):
     assert made(api, sampler_index="DDIM")[1]["sampler_name"] == "DDIM"
 
 
+@pytest.mark.parametrize(
+    ("sampler", "asked", "kept"),
+    [("Euler a", 1.0, None), ("Euler a", 0.5, 0.5), ("Euler", 0.5, None), ("DDIM", 1.0, 1.0), ("DDIM", 0, None)],
+)
+def test_eta_is_kept_only_where_it_says_something(api, sampler, asked, kept):
+    made(api, sampler_name=sampler, eta=asked)
+    assert newest(api).request.eta == kept
+
+
+def test_eta_as_a_setting_for_one_request(api):
+    made(api, sampler_name="DDIM", override_settings={"eta_ddim": 0.25, "eta_ancestral": 0.5})
+    assert newest(api).request.eta == 0.25
+
+
 def test_batches_have_seeds_in_a_row(api):
     answer, info = made(api, batch_size=2, n_iter=2, seed=100)
     assert len(answer["images"]) == 4

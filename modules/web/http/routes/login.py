@@ -13,22 +13,21 @@ from modules.web.http.door import client_address, too_many
 from modules.web.http.limits import new_router
 from modules.web.http.login import SESSION_SECONDS, TooManyTries
 from modules.web.http.people import Owner, TheDoor
+from modules.web.theme import DARK, LIGHT
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 STYLE = """
-:root { color-scheme: light dark; --back: #f4f4f6; --box: #fff; --text: #1d1d22; --edge: #b9b9c4; --accent: #4338ca; }
-@media (prefers-color-scheme: dark) { :root { --back: #15151a; --box: #1f1f26; --text: #ececf1; --edge: #55555f;
---accent: #6366f1; } }
-body { margin: 0; min-height: 100vh; display: grid; place-items: center; background: var(--back); color: var(--text);
-font: 16px/1.5 system-ui, sans-serif; }
-form { width: min(20rem, calc(100vw - 4rem)); padding: 2rem; background: var(--box); border-radius: 12px; }
+body { margin: 0; min-height: 100vh; display: grid; place-items: center; background: var(--at-ground);
+color: var(--at-text); font: 16px/1.5 system-ui, sans-serif; }
+form { width: min(20rem, calc(100vw - 6rem)); padding: 2rem; background: var(--at-surface); border-radius: 12px; }
 h1 { margin: 0 0 1rem; font-size: 1.25rem; }
+p { color: var(--at-problem); }
 label { display: block; margin-top: 1rem; }
 input { box-sizing: border-box; width: 100%; min-height: 44px; padding: 0 .75rem; font: inherit; color: inherit;
-background: transparent; border: 1px solid var(--edge); border-radius: 8px; }
-button { width: 100%; min-height: 44px; margin-top: 1.5rem; font: inherit; font-weight: 600; color: #fff;
-background: var(--accent); border: 0; border-radius: 8px; cursor: pointer; }
-:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
+background: var(--at-field); border: 1px solid var(--at-edge); border-radius: 8px; }
+button { width: 100%; min-height: 44px; margin-top: 1.5rem; font: inherit; font-weight: 600;
+color: var(--at-on-accent); background: var(--at-accent); border: 0; border-radius: 8px; cursor: pointer; }
+:focus-visible { outline: 3px solid var(--at-accent); outline-offset: 2px; }
 """
 
 
@@ -108,11 +107,17 @@ def _give_cookie(answer: Response, request: Request, door: TheDoor, name: str) -
     )
 
 
+def _colours() -> str:
+    """The page's own; without its script the system's wish decides between light and dark."""
+    light, dark = (";".join(f"--at-{name}:{value}" for name, value in table.items()) for table in (LIGHT, DARK))
+    return f":root{{color-scheme:light dark;{light}}}@media(prefers-color-scheme:dark){{:root{{{dark}}}}}"
+
+
 def _form(problem: str, status: int = 200) -> HTMLResponse:
     shown = f'<p role="alert">{html.escape(problem)}</p>' if problem else ""
     page = f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Atelier: log in</title>
-<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head>
+<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_colours()}{STYLE}</style></head>
 <body><form method="post" action="/login"><h1>Atelier</h1>{shown}
 <label for="username">Name</label><input id="username" name="username" autocomplete="username" required autofocus>
 <label for="password">Password</label>
