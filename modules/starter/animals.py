@@ -19,6 +19,8 @@ def cat(pen: Pen, look: Look) -> Head:
         pen.ellipse(head.x, head.y, head.rx, head.ry, look.base)
         for side in (-1, 1):
             pen.polygon([(side * 0.29, 0.3), (side * 0.265, 0.0), (side * 0.06, 0.13)], look.base)
+    if look.faceless:
+        return head
     for side in (-1, 1):
         pen.polygon([(side * 0.245, 0.19), (side * 0.24, 0.065), (side * 0.13, 0.135)], PINK)
     _cat_face(pen, look, head)
@@ -26,7 +28,7 @@ def cat(pen: Pen, look: Look) -> Head:
 
 
 def _cat_face(pen: Pen, look: Look, head: Head) -> None:
-    eyes(pen, 0, 0.33, 0.135, 0.062)
+    eyes(pen, look, 0.33, 0.135, 0.062)
     pen.ellipse(0, 0.465, 0.085, 0.055, look.light)
     pen.polygon([(-0.03, 0.425), (0.03, 0.425), (0, 0.46)], PINK)
     for side in (-1, 1):
@@ -49,14 +51,19 @@ def dog(pen: Pen, look: Look) -> Head:
     with pen.outlined(look.outline, look.width):
         for side in (-1, 1):
             pen.stroke(bezier((side * 0.2, 0.15), (side * 0.37, 0.2), (side * 0.31, 0.47)), 0.125, look.dark)
+    if not look.faceless:
+        _dog_face(pen, look)
+    return head
+
+
+def _dog_face(pen: Pen, look: Look) -> None:
     with pen.outlined(look.outline, look.width * 0.5):
         pen.ellipse(0, 0.435, 0.15, 0.11, look.light)
-    eyes(pen, 0, 0.275, 0.1, 0.055)
+    eyes(pen, look, 0.275, 0.1, 0.055)
     pen.ellipse(0, 0.525, 0.045, 0.055, (238, 90, 110))
     pen.stroke(bezier((-0.09, 0.47), (0, 0.53), (0.09, 0.47)), 0.016, INK)
     pen.ellipse(0, 0.385, 0.06, 0.04, INK)
     pen.ellipse(-0.02, 0.372, 0.018, 0.01, (255, 255, 255))
-    return head
 
 
 def bird(pen: Pen, look: Look) -> Head:
@@ -78,7 +85,7 @@ def bird(pen: Pen, look: Look) -> Head:
             [*bezier((0.0, 0.54), (0.24, 0.42), (0.36, 0.62)), *bezier((0.36, 0.62), (0.16, 0.86), (0.0, 0.54))],
             look.dark,
         )
-    eye(pen, -0.1, 0.25, 0.066)
+    eye(pen, look, -0.1, 0.25, 0.066)
     return head
 
 
@@ -96,7 +103,7 @@ def fish(pen: Pen, look: Look) -> Head:
         pen.stroke(bezier((x, 0.34), (x + 0.09, 0.52), (x, 0.68)), 0.03, look.dark)
     with pen.outlined(look.outline, look.width * 0.6):
         pen.polygon([(-0.06, 0.52), (0.13, 0.62), (-0.04, 0.7)], look.dark)
-    eye(pen, -0.26, 0.44, 0.072)
+    eye(pen, look, -0.26, 0.44, 0.072)
     pen.stroke(bezier((-0.42, 0.6), (-0.36, 0.65), (-0.29, 0.61)), 0.022, INK)
     return head
 
@@ -114,12 +121,17 @@ def rabbit(pen: Pen, look: Look) -> Head:
         pen.ellipse(head.x, head.y, head.rx, head.ry, look.base)
     for side in (-1, 1):
         pen.stroke(bezier((side * 0.105, 0.26), (side * 0.105, 0.14), (side * 0.145, 0.07)), 0.05, PINK)
-    eyes(pen, 0, 0.44, 0.11, 0.055)
+    if not look.faceless:
+        _rabbit_face(pen, look, head)
+    return head
+
+
+def _rabbit_face(pen: Pen, look: Look, head: Head) -> None:
+    eyes(pen, look, 0.44, 0.11, 0.055)
     pen.polygon([(-0.03, 0.52), (0.03, 0.52), (0, 0.55)], PINK)
     pen.box((-0.028, 0.585, 0.028, 0.635), 0.008, (255, 255, 255))
     pen.stroke(bezier((-0.05, 0.575), (0, 0.6), (0.05, 0.575)), 0.014, INK)
     cheeks(pen, head, mix(look.base, PINK, 0.4))
-    return head
 
 
 def bear(pen: Pen, look: Look) -> Head:
@@ -136,8 +148,10 @@ def bear(pen: Pen, look: Look) -> Head:
         pen.ellipse(head.x, head.y, head.rx, head.ry, look.base)
     for side in (-1, 1):
         pen.ellipse(side * 0.215, 0.12, 0.05, 0.05, look.light)
+    if look.faceless:
+        return head
     pen.ellipse(0, 0.39, 0.13, 0.1, look.light)
-    eyes(pen, 0, 0.27, 0.11, 0.042)
+    eyes(pen, look, 0.27, 0.11, 0.042)
     pen.ellipse(0, 0.35, 0.055, 0.038, INK)
     pen.stroke(bezier((-0.06, 0.42), (0, 0.47), (0.06, 0.42)), 0.016, INK)
     return head

@@ -20,6 +20,10 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "in space": ("in outer space",),
 }
 SYNONYM_SHARE = 0.1
+COUNTS = {2: "two", 3: "three"}
+PLURALS = {"fish": ""}
+VIEWS = {"front": "", "side": " seen from the side", "back": " seen from behind"}
+MADE_OF = ("painting", "sketch", "illustration")
 
 
 def with_article(words: str) -> str:
@@ -37,8 +41,8 @@ def full_caption(spec: Spec) -> str:
     >>> full_caption(Spec(subject="cat", colour="red", place="in space", wear="astronaut helmet"))
     'a red cat wearing an astronaut helmet in space'
     """
-    parts = [_noun(spec, spec.subject, spec.colour), _wearing(spec), spec.place]
-    return " ".join(part for part in parts if part) + _style_words(spec)
+    parts = [_noun(spec, spec.subject, spec.colour), _wearing(spec), _beside(spec), spec.place]
+    return _in_style(spec, " ".join(part for part in parts if part))
 
 
 def caption(spec: Spec, rng: Random) -> str:
@@ -46,17 +50,19 @@ def caption(spec: Spec, rng: Random) -> str:
 
     >>> spec = Spec(subject="dog", colour="white", place="on the beach", wear="hat", wear_colour="red")
     >>> caption(spec, Random(0))
-    'a white dog on the beach'
+    'a white dog wearing a red hat'
     """
     noun = _noun(spec, _say(spec.subject, rng), "" if rng.random() < DROPPED else _say(spec.colour, rng))
     wearing = "" if rng.random() < DROPPED else _wearing(spec)
     place = "" if rng.random() < DROPPED else _say(spec.place, rng)
-    if wearing and spec.wear == "astronaut helmet" and rng.random() < 0.3:
+    if wearing and spec.wear == "astronaut helmet" and spec.count == 1 and rng.random() < 0.3:
         noun, wearing = _astronaut(noun), ""
+    wearing = " ".join(part for part in (wearing, _beside(spec)) if part)
     tail = [wearing, place] if rng.random() < 0.7 else [place, wearing]
-    style = "" if rng.random() < DROPPED else _style_words(spec)
-    opening = "a photo of " if spec.style == "photo" and rng.random() < 0.2 else ""
-    return opening + " ".join(part for part in [noun, *tail] if part) + style
+    words = " ".join(part for part in [noun, *tail] if part)
+    if rng.random() >= DROPPED:
+        words = _in_style(spec, words)
+    return f"a photo of {words}" if spec.style == "photo" and rng.random() < 0.2 else words
 
 
 def _say(words: str, rng: Random) -> str:
@@ -66,8 +72,17 @@ def _say(words: str, rng: Random) -> str:
 
 
 def _noun(spec: Spec, subject: str, colour: str) -> str:
+    """
+    >>> _noun(Spec(subject="fish", colour="red", place="", pattern="striped", count=2), "fish", "red")
+    'two striped red fish'
+    >>> _noun(Spec(subject="cat", colour="red", place="", adjective="happy", view="side"), "cat", "red")
+    'a happy red cat seen from the side'
+    """
     pattern = "" if spec.pattern == "plain" else spec.pattern
-    return with_article(" ".join(word for word in (spec.adjective, pattern, colour, subject) if word))
+    words = " ".join(word for word in (spec.adjective, pattern, colour, subject) if word)
+    if spec.count > 1:
+        return f"{COUNTS[spec.count]} {words}{PLURALS.get(subject, 's')}"
+    return with_article(words) + VIEWS[spec.view]
 
 
 def _astronaut(noun: str) -> str:
@@ -82,8 +97,23 @@ def _astronaut(noun: str) -> str:
 def _wearing(spec: Spec) -> str:
     if not spec.wear:
         return ""
-    return "wearing " + with_article(f"{spec.wear_colour} {spec.wear}".strip())
+    words = f"{spec.wear_colour} {spec.wear}".strip()
+    return f"wearing {words if spec.wear == 'glasses' else with_article(words)}"
 
 
-def _style_words(spec: Spec) -> str:
-    return "" if spec.style == "photo" else f", {spec.style}"
+def _beside(spec: Spec) -> str:
+    if spec.other is None:
+        return ""
+    return f"{spec.relation} {_noun(spec.other, spec.other.subject, spec.other.colour)}"
+
+
+def _in_style(spec: Spec, words: str) -> str:
+    """
+    >>> _in_style(Spec(subject="cat", colour="red", place="", style="sketch"), "a red cat")
+    'a sketch of a red cat'
+    >>> _in_style(Spec(subject="cat", colour="red", place="", style="pixel art"), "a red cat")
+    'a red cat, pixel art'
+    """
+    if spec.style == "photo":
+        return words
+    return f"{with_article(spec.style)} of {words}" if spec.style in MADE_OF else f"{words}, {spec.style}"

@@ -37,20 +37,26 @@ def bezier(a: Point, b: Point, c: Point, steps: int = 10) -> list[Point]:
 class Pen:
     """Draws shapes on an image, and the same shapes in white on a mask."""
 
-    def __init__(self, image: Image.Image, centre: float, feet: float, height: float, flip: bool) -> None:
-        """centre, feet, height: pixels of the (enlarged) image; feet is the y of the subject's lowest point."""
+    def __init__(
+        self, image: Image.Image, centre: float, feet: float, height: float, flip: bool, stretch: float = 1.0
+    ) -> None:
+        """centre, feet, height: pixels of the (enlarged) image; feet is the y of the subject's lowest point.
+
+        stretch: widths against heights.
+        """
         self.image, self.mask = image, Image.new("L", image.size)
         self._draw, self._mask_draw = ImageDraw.Draw(image), ImageDraw.Draw(self.mask)
         self.centre, self.top, self.height = centre, feet - height, height
-        self._sign = -1.0 if flip else 1.0
+        self._across = (-stretch if flip else stretch) * height
+        self._stretch = stretch
         self._group: list[Shape] | None = None
 
     def place(self, points: Sequence[Point]) -> list[Point]:
         """Subject coordinates to pixels."""
-        return [(self.centre + self._sign * x * self.height, self.top + y * self.height) for x, y in points]
+        return [(self.centre + self._across * x, self.top + y * self.height) for x, y in points]
 
     def ellipse(self, x: float, y: float, rx: float, ry: float, fill: Colour) -> None:
-        (cx, cy), rx, ry = self.place([(x, y)])[0], rx * self.height, ry * self.height
+        (cx, cy), rx, ry = self.place([(x, y)])[0], rx * self.height * self._stretch, ry * self.height
         self._add(("ellipse", [(cx - rx, cy - ry), (cx + rx, cy + ry)], 0.0, fill))
 
     def polygon(self, points: Sequence[Point], fill: Colour) -> None:

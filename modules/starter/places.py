@@ -1,189 +1,40 @@
-"""Backgrounds. Each function paints one place on an enlarged canvas; sizes are shares of the picture's side."""
+"""Backgrounds by name."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from random import Random
 
-from PIL import Image, ImageDraw
+from PIL import Image
 
-from modules.starter.pen import lighter, mix
-from modules.starter.words import COLOURS, Colour
-
-Box = tuple[float, float, float, float]
-
-
-class Scene:
-    """A canvas with coordinates from 0 to 1 on both sides."""
-
-    def __init__(self, side: int, rng: Random) -> None:
-        self.side, self.rng = side, rng
-        self.image = Image.new("RGB", (side, side))
-        self._draw = ImageDraw.Draw(self.image)
-
-    def gradient(self, top: float, bottom: float, colours: Sequence[Colour]) -> None:
-        """A soft vertical gradient between two heights."""
-        y0, y1 = round(top * self.side), round(bottom * self.side)
-        strip = Image.new("RGB", (1, len(colours)))
-        strip.putdata(list(colours))
-        column = strip.resize((1, y1 - y0), Image.Resampling.BILINEAR)
-        self.image.paste(column.resize((self.side, y1 - y0), Image.Resampling.NEAREST), (0, y0))
-
-    def ellipse(self, x: float, y: float, rx: float, ry: float, fill: Colour) -> None:
-        s = self.side
-        self._draw.ellipse(((x - rx) * s, (y - ry) * s, (x + rx) * s, (y + ry) * s), fill=fill)
-
-    def polygon(self, points: Sequence[tuple[float, float]], fill: Colour) -> None:
-        self._draw.polygon([(x * self.side, y * self.side) for x, y in points], fill=fill)
-
-    def box(self, area: Box, fill: Colour) -> None:
-        x0, y0, x1, y1 = (v * self.side for v in area)
-        self._draw.rectangle((x0, y0, x1, y1), fill=fill)
-
-    def line(self, points: Sequence[tuple[float, float]], width: float, fill: Colour) -> None:
-        self._draw.line([(x * self.side, y * self.side) for x, y in points], fill, round(width * self.side), "curve")
-
-    def sideways(self) -> float:
-        """A random x near the left or the right edge, where the subject does not stand."""
-        x = self.rng.uniform(0.06, 0.2)
-        return x if self.rng.random() < 0.5 else 1 - x
-
-    def cloud(self, x: float, y: float, size: float) -> None:
-        for dx, dy, r in ((-0.9, 0.1, 0.55), (0, -0.15, 0.75), (0.9, 0.1, 0.55)):
-            self.ellipse(x + dx * size, y + dy * size, r * size * 1.1, r * size * 0.75, (252, 253, 255))
-
-    def sun(self, x: float, y: float, colour: Colour = (255, 226, 110)) -> None:
-        self.ellipse(x, y, 0.1, 0.1, lighter(colour, 0.5))
-        self.ellipse(x, y, 0.075, 0.075, colour)
-
-
-def grass(s: Scene) -> None:
-    s.gradient(0, 0.7, [(104, 182, 246), (206, 236, 252)])
-    x = s.sideways()
-    s.sun(x, 0.14)
-    s.cloud(1 - x, s.rng.uniform(0.12, 0.2), 0.085)
-    s.ellipse(s.rng.uniform(0, 0.3), 0.74, 0.5, 0.2, (150, 208, 104))
-    s.ellipse(s.rng.uniform(0.7, 1), 0.76, 0.5, 0.18, (128, 196, 92))
-    s.gradient(0.68, 1, [(112, 188, 78), (72, 150, 56)])
-    for _ in range(6):
-        x, y = s.rng.random(), s.rng.uniform(0.76, 0.97)
-        petals = s.rng.choice(((255, 255, 255), (255, 150, 180), (255, 220, 90)))
-        s.ellipse(x, y, 0.018, 0.018, petals)
-        s.ellipse(x, y, 0.007, 0.007, (240, 170, 50))
-
-
-def beach(s: Scene) -> None:
-    s.gradient(0, 0.5, [(92, 190, 244), (214, 240, 250)])
-    x = s.sideways()
-    s.sun(1 - x, 0.13)
-    s.gradient(0.46, 0.66, [(30, 128, 190), (84, 206, 208)])
-    s.gradient(0.66, 1, [(250, 226, 164), (232, 194, 124)])
-    s.line([(0, 0.66), (0.3, 0.65), (0.6, 0.665), (1, 0.655)], 0.02, (250, 252, 252))
-    lean = 0.05 if x < 0.5 else -0.05
-    s.line([(x - lean, 0.78), (x, 0.5), (x + lean, 0.26)], 0.035, (140, 96, 58))
-    for dx, dy in ((-0.17, 0.05), (-0.12, -0.07), (0.02, -0.12), (0.13, -0.06), (0.17, 0.06)):
-        top = (x + lean, 0.25)
-        s.polygon([top, (top[0] + dx * 0.6, top[1] + dy - 0.04), (top[0] + dx, top[1] + dy + 0.04)], (52, 150, 70))
-
-
-def snow(s: Scene) -> None:
-    s.gradient(0, 0.76, [(136, 176, 220), (222, 234, 246)])
-    for x in (0.08, 0.9, 0.27, 0.74):
-        _pine(s, x + s.rng.uniform(-0.05, 0.05), 0.72, s.rng.uniform(0.28, 0.42))
-    s.ellipse(s.rng.uniform(0.1, 0.4), 0.8, 0.6, 0.13, (240, 246, 253))
-    s.gradient(0.74, 1, [(246, 250, 255), (204, 220, 242)])
-    for _ in range(12):
-        s.ellipse(s.rng.random(), s.rng.uniform(0, 0.7), 0.012, 0.012, (255, 255, 255))
-
-
-def _pine(s: Scene, x: float, foot: float, height: float) -> None:
-    s.box((x - 0.012, foot - 0.06, x + 0.012, foot), (104, 76, 58))
-    for level in range(3):
-        y, w = foot - 0.05 - level * height * 0.26, height * (0.3 - 0.06 * level)
-        s.polygon([(x - w, y), (x + w, y), (x, y - height * 0.42)], (52, 112, 96))
-        s.polygon(
-            [(x - w * 0.5, y - height * 0.21), (x + w * 0.5, y - height * 0.21), (x, y - height * 0.42)],
-            (240, 247, 253),
-        )
-
-
-def city(s: Scene) -> None:
-    s.gradient(0, 0.76, [(246, 176, 140), (252, 228, 178)])
-    walls = ((96, 104, 140), (122, 112, 148), (84, 126, 148), (150, 110, 120))
-    x = s.rng.uniform(-0.08, 0)
-    while x < 1:
-        width, top = s.rng.uniform(0.16, 0.24), s.rng.uniform(0.12, 0.42)
-        _building(s, (x, top, x + width - 0.015, 0.78), s.rng.choice(walls))
-        x += width
-    s.gradient(0.76, 1, [(128, 130, 140), (96, 98, 110)])
-    s.box((0, 0.76, 1, 0.79), (186, 184, 184))
-    for n in range(4):
-        s.box((0.06 + 0.26 * n, 0.93, 0.18 + 0.26 * n, 0.95), (240, 236, 210))
-
-
-def _building(s: Scene, area: Box, wall: Colour) -> None:
-    x0, y0, x1, y1 = area
-    s.box(area, wall)
-    step = (x1 - x0) / 3
-    y = y0 + 0.05
-    while y < y1 - 0.06:
-        for column in range(3):
-            x = x0 + step * (column + 0.5)
-            s.box((x - 0.016, y, x + 0.016, y + 0.038), (255, 232, 150))
-        y += 0.085
-
-
-def ocean(s: Scene) -> None:
-    s.gradient(0, 1, [(120, 222, 236), (40, 150, 214), (18, 84, 164)])
-    for _ in range(3):
-        x = s.rng.uniform(0, 0.9)
-        s.polygon([(x, 0), (x + 0.09, 0), (x - 0.02, 0.6), (x - 0.16, 0.6)], (112, 206, 232))
-    s.ellipse(0.3, 1.04, 0.6, 0.16, (222, 202, 146))
-    s.ellipse(0.85, 1.05, 0.5, 0.15, (206, 184, 128))
-    for x in (0.07, 0.16, 0.86, 0.94):
-        x += s.rng.uniform(-0.03, 0.03)
-        top = s.rng.uniform(0.5, 0.66)
-        s.line([(x, 0.95), (x + 0.03, 0.86), (x - 0.02, 0.76), (x + 0.02, top)], 0.035, (40, 146, 98))
-    for _ in range(7):
-        x, y, r = s.rng.random(), s.rng.uniform(0.06, 0.75), s.rng.uniform(0.012, 0.03)
-        s.ellipse(x, y, r, r, (206, 244, 250))
-        s.ellipse(x, y, r * 0.65, r * 0.65, (110, 200, 230))
-
-
-def space(s: Scene) -> None:
-    s.gradient(0, 1, [(14, 12, 44), (40, 26, 92), (84, 44, 128)])
-    for _ in range(16):
-        r = s.rng.choice((0.007, 0.01, 0.014))
-        s.ellipse(s.rng.random(), s.rng.uniform(0, 0.85), r, r, (255, 250, 220))
-    x, y = s.sideways(), s.rng.uniform(0.14, 0.26)
-    planet = s.rng.choice(((240, 150, 90), (110, 200, 210), (230, 120, 160)))
-    s.ellipse(x, y, 0.11, 0.11, planet)
-    s.ellipse(x - 0.02, y - 0.02, 0.075, 0.07, lighter(planet, 0.25))
-    s.line([(x - 0.17, y + 0.05), (x, y + 0.02), (x + 0.17, y - 0.05)], 0.02, (250, 226, 170))
-    s.ellipse(0.5, 1.24, 1, 0.42, (150, 146, 170))
-    for cx, cy in ((0.15, 0.93), (0.82, 0.9), (0.6, 0.97)):
-        s.ellipse(cx + s.rng.uniform(-0.05, 0.05), cy, 0.07, 0.022, (118, 114, 142))
-
-
-def plain(s: Scene, colour: str) -> None:
-    base = COLOURS[colour]
-    s.gradient(0, 1, [lighter(base, 0.3), base, mix(base, (0, 0, 0), 0.15)])
-
+from modules.starter import landscapes, rooms
+from modules.starter.scene import Scene
 
 PLACES: dict[str, Callable[[Scene], None]] = {
-    "on the grass": grass,
-    "on the beach": beach,
-    "in the snow": snow,
-    "in the city": city,
-    "in the ocean": ocean,
-    "in space": space,
+    "on the grass": landscapes.grass,
+    "in the jungle": landscapes.jungle,
+    "on the beach": landscapes.beach,
+    "in the snow": landscapes.snow,
+    "in the desert": landscapes.desert,
+    "in the mountains": landscapes.mountains,
+    "in the city": landscapes.city,
+    "by the river": landscapes.river,
+    "in the ocean": landscapes.ocean,
+    "in space": landscapes.space,
+    "under the night sky": landscapes.night,
+    "on a wooden floor": rooms.wooden_floor,
+    "on a bed": rooms.bed,
+    "on a table": rooms.table,
+    "by the window": rooms.window,
+    "on a red carpet": rooms.red_carpet,
+    "in a sunflower field": landscapes.sunflowers,
 }
 
 
 def paint_place(place: str, side: int, rng: Random) -> Image.Image:
-    """The background alone, `side` pixels square."""
+    """The background alone, `side` pixels square.  place: a key of `PLACES`, or "on a blue background"."""
     scene = Scene(side, rng)
     words = place.split()
     if words[-1] == "background":
-        plain(scene, words[2])
+        rooms.plain(scene, words[2])
     else:
         PLACES[place](scene)
     return scene.image

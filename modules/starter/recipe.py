@@ -152,10 +152,11 @@ class Build:
 
     @cached_property
     def unet(self) -> UNet2DConditionModel:
-        torch.manual_seed(self.sizes.seed + 3)
-        model = build_unet(self.sizes.unet, self.clip.config.projection_dim, self.latent_side)
+        text_encoder = self.clip.text_model
         scaled = self.latents.float() * self.first_autoencoder.config["scaling_factor"]
-        examples = Examples(pairs=self.pairs, latents=scaled, text_encoder=self.clip.text_model)
+        examples = Examples(pairs=self.pairs, latents=scaled, text_encoder=text_encoder)
+        torch.manual_seed(self.sizes.seed + 3)  # only now: what was asked for above may have been trained just then
+        model = build_unet(self.sizes.unet, self.clip.config.projection_dim, self.latent_side)
         plan = self.plan("unet", self.sizes.unet_steps, 5e-4)
         train_unet(plan, self.sizes.unet, model, examples, self._early_look(model))
         return model

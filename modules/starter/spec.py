@@ -1,10 +1,11 @@
 """What one picture shows, and how such descriptions are drawn at random."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Self
 
 from modules.starter.words import (
+    ANIMALS,
     COLOURED_WEAR,
     HELD_OUT_COLOURS,
     HELD_OUT_PLACES,
@@ -12,6 +13,9 @@ from modules.starter.words import (
     WEARERS,
     Vocabulary,
 )
+
+FACES = ("cute", "happy", "sad", "angry", "sleeping")
+TURNABLE = ("cat", "dog", "rabbit", "bear", "robot")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,13 +66,39 @@ def random_spec(rng: Random, words: Vocabulary, held_out: bool = False) -> Spec:
 def _any_spec(rng: Random, words: Vocabulary) -> Spec:
     subject, colour = rng.choice(words.subjects), rng.choice(words.colours)
     wear = rng.choice(words.wear) if subject in WEARERS and rng.random() < 0.55 else ""
-    return Spec(
+    spec = Spec(
         subject=subject,
         colour=colour,
         place=rng.choice(words.places).format(colour=rng.choice(words.colours)),
         wear=wear,
         wear_colour=_other_colour(rng, words, colour) if wear in COLOURED_WEAR else "",
     )
+    return _with_extras(rng, words, spec)
+
+
+def _with_extras(rng: Random, words: Vocabulary, spec: Spec) -> Spec:
+    """The slots that the first model does not know. Its vocabulary draws no random number here."""
+    if len(words.patterns) > 1 and rng.random() < 0.4:
+        spec = replace(spec, pattern=rng.choice(words.patterns))
+    if len(words.styles) > 1 and rng.random() < 0.4:
+        spec = replace(spec, style=rng.choice(words.styles))
+    if words.adjectives and rng.random() < 0.4:
+        choices = [word for word in words.adjectives if spec.subject in ANIMALS or word not in FACES]
+        spec = replace(spec, adjective=rng.choice(choices))
+    if len(words.views) > 1 and spec.subject in TURNABLE and not spec.wear and rng.random() < 0.3:
+        spec = replace(spec, view=rng.choice(words.views))
+    if words.relations and rng.random() < 0.1:
+        return _with_other(rng, words, spec)
+    if len(words.counts) > 1 and rng.random() < 0.15:
+        spec = replace(spec, count=rng.choice(words.counts))
+    return spec
+
+
+def _with_other(rng: Random, words: Vocabulary, spec: Spec) -> Spec:
+    """Beside a second subject of another kind."""
+    kinds = [kind for kind in words.subjects if kind != spec.subject]
+    other = Spec(subject=rng.choice(kinds), colour=_other_colour(rng, words, spec.colour), place=spec.place)
+    return replace(spec, relation=rng.choice(words.relations), other=other, adjective="", wear="", wear_colour="")
 
 
 def _other_colour(rng: Random, words: Vocabulary, colour: str) -> str:

@@ -20,6 +20,8 @@ def robot(pen: Pen, look: Look) -> Head:
         pen.box((-0.22, 0.51, 0.22, 0.89), 0.06, look.base)
         pen.box((-0.26, 0.11, 0.26, 0.47), 0.08, look.base)
         pen.box((-0.06, 0.46, 0.06, 0.53), 0.01, METAL)
+    if look.faceless:
+        return head
     pen.box((-0.2, 0.18, 0.2, 0.38), 0.06, (48, 62, 90))
     for side in (-1, 1):
         pen.ellipse(side * 0.095, 0.275, 0.055, 0.06, (130, 244, 255))

@@ -59,7 +59,7 @@ def _byte_symbols() -> list[str]:
 def read_merges(path: Path) -> list[tuple[str, str]]:
     """The first 48,894 merges; CLIP leaves out the rest of the list."""
     lines = gzip.decompress(path.read_bytes()).decode("utf-8").split("\n")
-    pairs = [line.split() for line in lines[1 : MERGES + 1]]
+    pairs = [line.split() for line in lines[1 : MERGES + 1] if line]
     return [(first, second) for first, second in pairs]
 
 

@@ -21,15 +21,17 @@ BETAS = (0.00085, 0.012)
 
 @dataclass(frozen=True, kw_only=True)
 class UnetShape:
-    """heads: attention heads of each level, the meaning of diffusers' misnamed `attention_head_dim`.
+    """attention: whether each level has any, from the finest on.  heads: how many, level by level, which is what
+    diffusers' misnamed `attention_head_dim` means.
 
     batch: samples of one shard of a training step.
     """
 
-    channels: tuple[int, ...] = (64, 128, 192)
+    channels: tuple[int, ...] = (96, 160, 192)
     layers: int = 1
-    heads: tuple[int, ...] = (2, 4, 6)
-    groups: int = 32
+    attention: tuple[bool, ...] = (False, True, False)
+    heads: tuple[int, ...] = (3, 5, 6)
+    groups: int = 16
     batch: int = 8
     caption_dropout: float = 0.1
     gamma: float = 5.0
@@ -45,14 +47,14 @@ class Examples:
 
 
 def build_unet(shape: UnetShape, text_width: int, side: int) -> UNet2DConditionModel:
-    """side: of the latents. All levels but the lowest have attention."""
-    upper = len(shape.channels) - 1
+    """text_width: of the text encoder's states; side: of the latents."""
+    kinds = ["CrossAttn" if attends else "" for attends in shape.attention]
     return UNet2DConditionModel(
         sample_size=side,
         in_channels=4,
         out_channels=4,
-        down_block_types=(*("CrossAttnDownBlock2D",) * upper, "DownBlock2D"),
-        up_block_types=("UpBlock2D", *("CrossAttnUpBlock2D",) * upper),
+        down_block_types=tuple(f"{kind}DownBlock2D" for kind in kinds),
+        up_block_types=tuple(f"{kind}UpBlock2D" for kind in reversed(kinds)),
         block_out_channels=shape.channels,
         layers_per_block=shape.layers,
         attention_head_dim=shape.heads,

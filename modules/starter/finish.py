@@ -1,0 +1,87 @@
+"""What is done to a subject or to the whole picture after drawing: patterns, textures, styles."""
+
+from collections.abc import Callable
+from random import Random
+
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
+
+from modules.starter.words import Colour
+
+
+def pattern(image: Image.Image, mask: Image.Image, kind: str, base: Colour, ink: Colour) -> None:
+    """Paint stripes, spots or checks over those parts of the subject that have exactly its base colour."""
+    flat = ImageChops.difference(image, Image.new("RGB", image.size, base)).convert("L").point(lambda v: 255 * (v == 0))
+    image.paste(ink, mask=ImageChops.multiply(ImageChops.multiply(flat, mask), _tiles(kind, image.width)))
+
+
+def _tiles(kind: str, side: int) -> Image.Image:
+    """White where the pattern is."""
+    tiles, step = Image.new("L", (side, side)), side // 16
+    draw = ImageDraw.Draw(tiles)
+    for row in range(17):
+        y = row * step
+        if kind == "striped" and row % 2:
+            draw.rectangle((0, y, side, y + step * 0.7), fill=255)
+        for column in range(17):
+            x = column * step
+            if kind == "checkered" and (row + column) % 2:
+                draw.rectangle((x, y, x + step - 1, y + step - 1), fill=255)
+            if kind == "spotted" and row % 2 and column % 2:
+                x += step * (row // 2 % 2)
+                draw.ellipse((x - step * 0.5, y - step * 0.5, x + step * 0.5, y + step * 0.5), fill=255)
+    return tiles
+
+
+def texture(image: Image.Image, mask: Image.Image, rng: Random) -> None:
+    """Short strokes of light and shade on the subject, for 'realistic'."""
+    strokes = Image.new("L", image.size, 128)
+    draw, side = ImageDraw.Draw(strokes), image.width
+    for _ in range(420):
+        x, y = rng.random() * side, rng.random() * side
+        draw.line((x, y, x + rng.uniform(-4, 4), y + rng.uniform(4, 9)), fill=rng.choice((84, 104, 152, 176)), width=2)
+    light = ImageChops.multiply(strokes.point(lambda v: max(0, v - 128) * 2), mask)
+    shade = ImageChops.multiply(strokes.point(lambda v: max(0, 128 - v) * 2), mask)
+    image.paste((255, 250, 240), mask=light)
+    image.paste((20, 10, 30), mask=shade)
+
+
+def painting(image: Image.Image) -> Image.Image:
+    return ImageOps.posterize(image.filter(ImageFilter.ModeFilter(7)), 5).filter(ImageFilter.SMOOTH)
+
+
+def sketch(image: Image.Image) -> Image.Image:
+    grey = ImageOps.autocontrast(image.convert("L"))
+    lines = ImageOps.invert(grey.filter(ImageFilter.FIND_EDGES)).point(lambda v: max(0, min(255, round(v * 1.5 - 120))))
+    return ImageChops.multiply(lines, grey.point(lambda v: 200 + v // 5)).convert("RGB")
+
+
+def pixel_art(image: Image.Image) -> Image.Image:
+    small = image.resize((32, 32), Image.Resampling.BOX).quantize(24, dither=Image.Dither.NONE).convert("RGB")
+    return small.resize(image.size, Image.Resampling.NEAREST)
+
+
+def illustration(image: Image.Image) -> Image.Image:
+    edges = image.convert("L").filter(ImageFilter.FIND_EDGES).point(lambda v: 255 * (v > 60))
+    flat = ImageOps.posterize(image, 3)
+    flat.paste((30, 24, 40), mask=edges)
+    return flat
+
+
+def cinematic(image: Image.Image) -> Image.Image:
+    """Warm light from the upper left, edges in the dark."""
+    side = image.width
+    dark = Image.radial_gradient("L").resize((side, side)).point(lambda v: max(0, min(225, round((v - 60) * 1.35))))
+    warm = Image.linear_gradient("L").resize((side, side)).rotate(45).point(lambda v: max(0, 90 - v // 2))
+    lit = image.copy()
+    lit.paste((255, 176, 84), mask=warm)
+    lit.paste((8, 8, 28), mask=dark)
+    return lit
+
+
+STYLES: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "painting": painting,
+    "sketch": sketch,
+    "pixel art": pixel_art,
+    "illustration": illustration,
+    "cinematic lighting": cinematic,
+}

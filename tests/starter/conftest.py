@@ -1,0 +1,63 @@
+"""A tiny build of the starter model, and the finished model when it is there."""
+
+import logging
+
+import pytest
+import torch
+
+from modules.starter.autoencoder import AutoencoderShape
+from modules.starter.build import CHECKPOINT, JUDGES
+from modules.starter.clip import ClipShape
+from modules.starter.judge import JudgeShape
+from modules.starter.recipe import Build, Sizes
+from modules.starter.unet import UnetShape
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Small networks are fastest on one thread, and the tests share the machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def tiny_sizes() -> Sizes:
+    return Sizes(
+        size=64,
+        pictures=24,
+        encoded=16,
+        autoencoder_steps=3,
+        decoder_steps=2,
+        clip_steps=2,
+        judge_steps=2,
+        unet_steps=3,
+        autoencoder=AutoencoderShape(channels=(8, 8, 8, 16), crop=32, batch=2),
+        clip=ClipShape(width=32, layers=1, heads=2, batch=4),
+        judge=JudgeShape(batch=4, restored=8),
+        unet=UnetShape(channels=(16, 32), attention=(True, False), heads=(1, 2), groups=8, batch=2),
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory, tiny_sizes) -> Build:
+    """A whole tiny build, trained when its parts are first asked for."""
+    logging.getLogger("modules.starter").setLevel(logging.WARNING)
+    folder = tmp_path_factory.mktemp("tiny")
+    return Build(sizes=tiny_sizes, folder=folder, early=folder / "early.safetensors")
+
+
+@pytest.fixture(scope="session")
+def starter():
+    """Path of the model in the repository."""
+    if not CHECKPOINT.exists():
+        pytest.skip("the starter model is not in this checkout")
+    return CHECKPOINT
+
+
+@pytest.fixture(scope="session")
+def judges(starter):
+    if not (JUDGES / "judge.safetensors").exists():
+        pytest.skip("the judge is not in this checkout")
+    return JUDGES

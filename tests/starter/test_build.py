@@ -1,0 +1,190 @@
+"""A tiny build from drawing to the finished file, through the same code as the real one."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from modules.core.tensorfile import read_header
+from modules.families import colours
+from modules.families.built import BuildOptions
+from modules.families.checkpoint import build as build_checkpoint
+from modules.families.recognise import is_stable_diffusion_1
+from modules.starter.autoencoder import psnr, restore, to_bytes, to_tensor
+from modules.starter.build import STAGES, evaluate, export, run_stage, write_samples
+from modules.starter.clip import contrastive_loss, tokens_of
+from modules.starter.drawing import Recipe, generate, sheet
+from modules.starter.evaluate import Exam, exam_specs, examine
+from modules.starter.export import load_clip, load_judge
+from modules.starter.judge import accuracy, labels, slot_words
+from modules.starter.recipe import Build
+from modules.starter.unet import alphas_cumprod
+from modules.starter.world import FIRST, is_held_out
+
+
+@pytest.fixture(scope="module")
+def files(tiny, tmp_path_factory):
+    """The exported tiny model."""
+    folder = tmp_path_factory.mktemp("files")
+    for stage in STAGES[1:-2]:
+        run_stage(stage, tiny)
+    export(tiny, folder / "starter.safetensors", folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def exam(files, tiny) -> Exam:
+    model = build_checkpoint(files / "starter.safetensors", BuildOptions(half=False), family="test")
+    return Exam(
+        model=model,
+        judge=load_judge(files / "judge.safetensors"),
+        clip=load_clip(files / "clip_vision.safetensors", model.text_encoder),
+        tokenizer=tiny.tokenizer,
+        words=FIRST,
+        count=4,
+        recipe=Recipe(size=64, steps=2, batch=2),
+    )
+
+
+def test_the_file_is_a_stable_diffusion_1_checkpoint(files):
+    header = read_header(files / "starter.safetensors")
+    assert is_stable_diffusion_1(header.shapes)
+    assert set(header.kinds.values()) == {"F16"}
+    assert header.metadata["modelspec.sai_model_spec"] == "1.0.0"
+    assert header.metadata["modelspec.resolution"] == "64x64"
+    assert set(json.loads(header.metadata["atelier.config"])) == {"unet", "vae", "text_encoder"}
+    assert colours.from_metadata(header.metadata) is not None
+
+
+def test_the_file_gives_back_the_networks(files, tiny, exam):
+    """What was trained and what is loaded agree, up to float16."""
+    ids = tokens_of(tiny.tokenizer, ["a red cat"])
+    ours = tiny.clip.text_model(input_ids=ids).last_hidden_state
+    theirs = exam.model.text_encoder(input_ids=ids).last_hidden_state
+    assert torch.allclose(ours, theirs, atol=0.02)
+    x = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    t = torch.tensor([10, 500])
+    both = ours.repeat(2, 1, 1)
+    with torch.no_grad():
+        assert torch.allclose(tiny.unet(x, t, both).sample, exam.model.predict(x, t, both), atol=0.05)
+        assert torch.allclose(tiny.autoencoder.decode(x).sample, exam.model.vae.decode(x).sample, atol=0.05)
+
+
+def test_a_second_build_in_the_same_folder_trains_nothing_again(files, tiny, monkeypatch):
+    monkeypatch.setattr("modules.starter.loop._one_step", lambda *given: pytest.fail("trained again"))
+    again = Build(sizes=tiny.sizes, folder=tiny.folder)
+    assert all(torch.equal(a, b) for a, b in zip(again.unet.parameters(), tiny.unet.parameters(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(again.autoencoder.parameters(), tiny.autoencoder.parameters(), strict=True)
+    )
+
+
+def test_the_same_seed_builds_the_same_model(tiny, tmp_path):
+    other = Build(sizes=tiny.sizes, folder=tmp_path)
+    assert all(torch.equal(a, b) for a, b in zip(other.unet.parameters(), tiny.unet.parameters(), strict=True))
+
+
+def test_the_decoder_learns_on_while_the_latents_stay(tiny):
+    first, last = tiny.first_autoencoder, tiny.autoencoder
+    assert all(torch.equal(a, b) for a, b in zip(first.encoder.parameters(), last.encoder.parameters(), strict=True))
+    assert not torch.equal(first.decoder.conv_in.weight, last.decoder.conv_in.weight)
+    scaled = tiny.latents.float() * first.config["scaling_factor"]
+    assert float(scaled.std()) == pytest.approx(1, abs=0.1)
+
+
+def test_training_leaves_a_sheet_and_an_early_checkpoint(files, tiny):
+    assert list(tiny.folder.glob("sheet-*.png"))
+    assert "unfinished" in read_header(tiny.early).metadata["note"]
+
+
+def test_the_same_prompt_and_seed_give_the_same_picture_in_any_batch(exam, tiny):
+    alone = generate(exam.model, tiny.tokenizer, ["a red cat"], [5], exam.recipe)
+    among = generate(exam.model, tiny.tokenizer, ["a dog", "a red cat"], [1, 5], exam.recipe)
+    assert alone.shape == (1, 64, 64, 3)
+    assert np.abs(alone[0].astype(int) - among[1]).max() <= 2
+
+
+def test_an_examination_has_every_figure(exam):
+    figures = examine(exam)
+    assert set(figures.asked) == set(figures.ceiling) == set(figures.floor) == set(figures.held_out)
+    assert figures.floor["subject"] == pytest.approx(1 / 6)
+    assert all(0 <= share <= 1 for share in (*figures.asked.values(), figures.demo, figures.ranking))
+    assert len(figures.table().splitlines()) == 2 + len(figures.asked)
+
+
+def test_evaluating_prints_and_draws_a_sheet(files, tiny, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("modules.starter.build.SAMPLES", tmp_path / "samples.png")
+    with caplog.at_level("INFO", logger="modules.starter.build"):
+        evaluate(tiny, files / "starter.safetensors", files, count=2)
+    assert "| subject |" in caplog.text
+    assert (tmp_path / "samples.png").exists()
+
+
+def test_exam_prompts_are_held_out_where_they_should_be():
+    assert not any(is_held_out(spec) for spec in exam_specs(FIRST, 50, held_out=False))
+    assert all(is_held_out(spec) for spec in exam_specs(FIRST, 50, held_out=True))
+    assert exam_specs(FIRST, 5, held_out=False) == exam_specs(FIRST, 9, held_out=False)[:5]
+
+
+# The parts ---------------------------------------------------------------------------------------------------------------
+
+
+def test_pictures_become_tensors_and_back():
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), dtype=np.uint8)
+    tensor = to_tensor(pictures)
+    assert tensor.shape == (2, 3, 8, 8)
+    assert tensor.min() >= -1
+    assert tensor.max() <= 1
+    assert np.array_equal(to_bytes(tensor), pictures)
+
+
+def test_psnr_is_that_of_the_textbook():
+    black = np.zeros((1, 4, 4, 3), dtype=np.uint8)
+    assert psnr(black + 255, black) == pytest.approx(0)
+    assert psnr(black + 1, black) == pytest.approx(48.13, abs=0.01)
+
+
+def test_noise_levels_are_those_of_stable_diffusion():
+    signal = alphas_cumprod()
+    assert signal.shape == (1000,)
+    assert float(signal[0]) == pytest.approx(0.99915, abs=1e-5)
+    assert float(signal[-1]) == pytest.approx(0.004660, abs=1e-5)
+
+
+def test_equal_captions_do_not_count_as_wrong():
+    features = torch.nn.functional.normalize(torch.tensor([[1.0, 0], [1, 0], [0, 1]]), dim=-1)
+    same = torch.tensor([[True, True, False], [True, True, False], [False, False, True]])
+    right = contrastive_loss(features, features, torch.tensor(50.0), same)
+    strict = contrastive_loss(features, features, torch.tensor(50.0), torch.eye(3, dtype=torch.bool))
+    assert float(right) == pytest.approx(2 / 3 * np.log(2), abs=1e-3)
+    assert float(strict) >= float(right) - 1e-6
+
+
+def test_labels_are_places_in_the_word_lists(tiny):
+    slots = slot_words(FIRST)
+    specs = [tiny.gallery.spec(n) for n in range(6)]
+    for slot, numbers in labels(slots, specs).items():
+        assert [slots[slot][n] for n in numbers] == [getattr(spec, slot) for spec in specs]
+
+
+def test_accuracy_counts_right_words(exam, tiny):
+    specs = [tiny.gallery.spec(n) for n in range(8)]
+    images = to_tensor(np.array(tiny.pictures[:8]))
+    answers = exam.judge.read(images)
+    wanted = sum(word == spec.colour for word, spec in zip(answers["colour"], specs, strict=True)) / 8
+    assert accuracy(exam.judge, images, specs)["colour"] == wanted
+
+
+def test_restoring_keeps_shape(tiny):
+    assert restore(tiny.autoencoder, tiny.pictures[:3]).shape == (3, 64, 64, 3)
+
+
+def test_sheets_lay_pictures_in_rows(exam, tmp_path):
+    pictures = np.zeros((3, 16, 16, 3), dtype=np.uint8)
+    page = sheet([pictures, pictures[:2]], 2)
+    assert page.size == (3 * 36 - 4, 2 * 36 - 4)
+    assert page.getpixel((0, 0)) == (0, 0, 0)
+    assert page.getpixel((107 - 4, 60)) == (255, 255, 255)
+    write_samples(exam, tmp_path / "new" / "samples.png")
+    assert (tmp_path / "new" / "samples.png").exists()
