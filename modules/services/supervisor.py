@@ -64,7 +64,9 @@ class Supervisor(threading.Thread):
         self._connection: EngineConnection | None = None
         self._job: Job | None = None
         self._failure = ""  # why the current job cannot succeed any more, although its engine works on it
-        self._loads: list[tuple[ModelRecord, Future[None]]] = []
+        self._over = threading.Event()
+        self._loads_lock = threading.Lock()
+        self._loads: list[tuple[ModelRecord, Future[None]]] = []  # who waits for a model
         self._deaths = 0
         self._handlers: dict[type, Callable[[EngineConnection, Any], None]] = {
             events.EngineReady: self._is_ready,
@@ -87,12 +89,11 @@ class Supervisor(threading.Thread):
     def load(self, record: ModelRecord) -> Future[None]:
         """Have a model in memory; the future says when it is, or why it is not."""
         done: Future[None] = Future()
-
-        def ask(engine: EngineConnection) -> None:
+        with self._loads_lock:
             self._loads.append((record, done))
-            engine.send(events.LoadModel(record=record))
-
-        self._do(ask)
+        self._do(lambda engine: engine.send(events.LoadModel(record=record)))
+        if self._over.is_set():
+            self._refuse_loads("the server is stopping")
         return done
 
     def unload(self) -> None:
@@ -130,6 +131,8 @@ class Supervisor(threading.Thread):
             self._deaths += 1
             self._bury(reason)
             self._stopping.wait(RESTART_DELAYS[min(self._deaths, len(RESTART_DELAYS)) - 1])
+        self._over.set()
+        self._refuse_loads("the server is stopping")
 
     def _live_once(self) -> str:
         """From the start of a process to its end; answers how it ended."""
@@ -167,11 +170,21 @@ class Supervisor(threading.Thread):
                     else self._needs.queue.give_back(job.id, reason, blame=blame)
                 )
             )
-        for _, done in self._loads:
-            done.set_exception(EngineLost(f"{reason[:1].upper()}{reason[1:]} while it loaded the model."))
-        self._loads.clear()
+        self._refuse_loads(f"{reason} while it loaded the model")
         state = "failed" if self._deaths >= FAILED_AFTER else "restarting"
         self._show(state=state, doing=reason, model="", memory_used=0, pid=0, job="")
+
+    def _refuse_loads(self, reason: str) -> None:
+        sentence = f"{reason[:1].upper()}{reason[1:]}."
+        for _, done in self._take_loads(lambda entry: True):
+            done.set_exception(EngineLost(sentence))
+
+    def _take_loads(self, wanted: Callable[[tuple[ModelRecord, Future[None]]], bool]) -> list[Any]:
+        """Those who wait for a model and are about to be answered."""
+        with self._loads_lock:
+            taken = [entry for entry in self._loads if wanted(entry)]
+            self._loads = [entry for entry in self._loads if entry not in taken]
+        return taken
 
     def _options(self) -> events.EngineOptions:
         flags = self._needs.flags
@@ -226,30 +239,29 @@ class Supervisor(threading.Thread):
 
     def _loaded(self, engine: EngineConnection, loaded: events.ModelLoaded) -> None:
         self._show(model=loaded.record.title)
-        waiting = [entry for entry in self._loads if entry[0].path == loaded.record.path]
-        for entry in waiting:
-            self._loads.remove(entry)
-            entry[1].set_result(None)
+        for _, done in self._take_loads(lambda entry: entry[0].path == loaded.record.path):
+            done.set_result(None)
 
     def _finished(self, engine: EngineConnection, finished: events.Finished) -> None:
         queue, id, note = self._needs.queue, finished.job, finished.note
         if self._failure:
             failure = self._failure
-            self._over(engine, id, lambda: queue.fail(id, failure))
+            self._end(engine, id, lambda: queue.fail(id, failure))
         elif finished.interrupted and self._stopping.is_set():
-            self._over(engine, id, lambda: queue.give_back(id, "the server was stopped", blame=False))
+            self._end(engine, id, lambda: queue.give_back(id, "the server was stopped", blame=False))
         elif finished.interrupted:
-            self._over(engine, id, lambda: queue.interrupt(id, note))
+            self._end(engine, id, lambda: queue.interrupt(id, note))
         else:
-            self._over(engine, id, lambda: queue.finish(id, note))
+            self._end(engine, id, lambda: queue.finish(id, note))
 
     def _failed(self, engine: EngineConnection, failed: events.Failed) -> None:
         if failed.job:
             sentence = self._failure or failed.sentence
-            self._over(engine, failed.job, lambda: self._needs.queue.fail(failed.job, sentence, failed.detail))
-        elif self._loads:
-            kind = SAME_CLASS.get(failed.kind, AtelierError)
-            self._loads.pop(0)[1].set_exception(kind(failed.sentence))
+            self._end(engine, failed.job, lambda: self._needs.queue.fail(failed.job, sentence, failed.detail))
+            return
+        kind, loads = SAME_CLASS.get(failed.kind, AtelierError), self._loads[:1]  # they are answered in order
+        for _, done in self._take_loads(lambda entry: entry in loads):
+            done.set_exception(kind(failed.sentence))
 
     # -- jobs --------------------------------------------------------------------------------------------------------
 
@@ -294,7 +306,7 @@ class Supervisor(threading.Thread):
             preview_every=max(0, every),
         )
 
-    def _over(self, engine: EngineConnection, job_id: str, end: Callable[[], Job]) -> None:
+    def _end(self, engine: EngineConnection, job_id: str, end: Callable[[], Job]) -> None:
         if not self._runs(job_id):
             return
         self._stored(end)
@@ -306,7 +318,7 @@ class Supervisor(threading.Thread):
         return self._job is not None and self._job.id == job_id
 
     def _stored(self, action: Callable[[], T]) -> T | None:
-        """Do something with the queue; when the database does not take it, try until it does. None: we were stopped."""
+        """Do something with the queue; when the database does not take it, try until it does. None: it cannot be done."""
         while True:
             try:
                 return action()
@@ -314,6 +326,9 @@ class Supervisor(threading.Thread):
                 log.error("engine %s waits for the database: %s", self.state.name, error)
                 if self._stopping.wait(RETRY_SECONDS):
                     return None
+            except AtelierError as error:  # somebody has removed the job's row
+                log.error("engine %s: %s", self.state.name, error)
+                return None
 
     def _show(self, **news: Any) -> None:
         self.state = replace(self.state, **news)

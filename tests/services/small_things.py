@@ -24,7 +24,7 @@ def write_checkpoint(path: Path, metadata: dict[str, str] | None = None, side: i
     return path
 
 
-def eventually(true: Callable[[], object], seconds: float = 30.0) -> object:
+def eventually(true: Callable[[], object], seconds: float = 60.0) -> object:
     """Wait until something is true; answers it."""
     end = time.monotonic() + seconds
     while not (found := true()):

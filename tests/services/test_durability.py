@@ -37,7 +37,7 @@ def test_kill_9_of_the_server(flags, places):
     dice, accepted = random.Random(2), []
     for _ in range(KILLS):
         engine, jobs = run_and_kill(places.data, dice.uniform(0, 0.15))
-        eventually(lambda pid=engine: gone(pid), seconds=5)
+        eventually(lambda pid=engine: gone(pid), seconds=20)
         accepted += jobs
     assert len(accepted) >= KILLS
     check = sqlite3.connect(places.database)
@@ -59,4 +59,4 @@ def test_kill_9_comes_back_quickly(flags, places):
     run_and_kill(places.data, 0.1)
     before = time.monotonic()
     with open_studio(flags, places, web_plugins(), engine_command=TINY_ENGINE):
-        assert time.monotonic() - before < 2
+        assert time.monotonic() - before < 10

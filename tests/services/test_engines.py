@@ -3,7 +3,9 @@
 import os
 import random
 import signal
+import sqlite3
 import time
+from contextlib import closing
 
 import pytest
 from services.small_things import eventually, gone, write_checkpoint
@@ -52,7 +54,7 @@ def test_interrupt_stops_a_running_job_and_keeps_what_was_made(studio):
     job = studio.desk.submit(request("slow", batch_count=50, steps=5))
     eventually(lambda: studio.gallery.pictures(job=job.id))
     studio.engines.interrupt(job.id)
-    assert studio.watch.wait(job.id, 5).state == "interrupted"
+    assert studio.watch.wait(job.id, 30).state == "interrupted"
     assert 1 <= len(studio.gallery.pictures(job=job.id)) < 50
 
 
@@ -70,7 +72,7 @@ def test_cancel_storm(studio):
         job = studio.desk.submit(request("slow", steps=25))
         eventually(lambda id=job.id, step=step: studio.watch.live(id).step >= step)
         studio.queue.cancel(job.id)
-        assert studio.watch.wait(job.id, 5).state == "cancelled"
+        assert studio.watch.wait(job.id, 30).state == "cancelled"
     assert studio.queue.jobs(states=("waiting", "running")) == ()
 
 
@@ -129,7 +131,7 @@ def test_cancelled_while_the_engine_died(studio):
     eventually(lambda: studio.watch.live(job.id).step > 2)
     studio.queue.cancel(job.id)
     os.kill(pid_of(studio), signal.SIGKILL)
-    assert studio.watch.wait(job.id, 10).state == "cancelled"
+    assert studio.watch.wait(job.id, 30).state == "cancelled"
 
 
 def test_load_waits_until_the_model_is_there(studio):
@@ -156,7 +158,7 @@ def test_a_model_that_is_gone_fails_its_job(open_tiny, places):
     extra.unlink()
     studio.library.refresh()
     studio.queue.cancel(first.id)
-    failed = studio.watch.wait(job.id, 10)
+    failed = studio.watch.wait(job.id, 30)
     assert failed.state == "failed"
     assert "extra" in failed.sentence
 
@@ -184,7 +186,7 @@ def test_stop_gives_the_job_back_and_leaves_no_process(flags, places):
         job = studio.desk.submit(request("slow", batch_count=4, steps=20))
         eventually(lambda: studio.gallery.pictures(job=job.id))
         pid, before = pid_of(studio), time.monotonic()
-    assert time.monotonic() - before < 3
+    assert time.monotonic() - before < 5
     assert gone(pid)
     with open_studio(flags, places, web_plugins(), engine_command=TINY_ENGINE) as studio:
         done = studio.watch.wait(job.id, 30)
@@ -198,7 +200,7 @@ def test_a_deaf_engine_is_killed_at_the_end(open_tiny):
     eventually(lambda: studio.watch.live(job.id).step > 2)
     pid, before = pid_of(studio), time.monotonic()
     studio.engines.stop(seconds=0.5)
-    assert time.monotonic() - before < 2
+    assert time.monotonic() - before < 5
     assert gone(pid)
     assert studio.queue.job(job.id).state == "waiting"
 
@@ -225,10 +227,44 @@ def test_a_full_disk_makes_the_queue_wait_not_fail(studio, monkeypatch):
         job = studio.queue.submit("image", request(model="tiny"))
         eventually(lambda: "disk is full" in studio.engines.states()[0].doing)
         assert studio.queue.job(job.id).state == "waiting"
-    assert studio.watch.wait(job.id, 10).state == "done"
+    assert studio.watch.wait(job.id, 30).state == "done"
 
 
 def test_what_the_engine_does_besides_steps_is_shown(studio):
     job = studio.desk.submit(request("slow", steps=50))
     eventually(lambda: studio.watch.live(job.id).doing)
     studio.queue.cancel(job.id)
+
+
+def test_load_after_the_end_is_refused_at_once(studio):
+    record = studio.library.find("tiny")
+    studio.engines.stop()
+    with pytest.raises(EngineLost, match="The server is stopping"):
+        studio.engines.load(record, timeout=30)
+
+
+def test_load_that_takes_too_long(studio):
+    eventually(lambda: studio.engines.states()[0].state == "ready")
+    studio.desk.submit(request("slow", steps=100))
+    with pytest.raises(EngineLost, match="in time"):
+        studio.engines.load(studio.library.find("tiny"), timeout=0.05)
+
+
+def test_a_job_whose_row_is_gone_does_not_stop_the_engine(studio, places):
+    job = studio.desk.submit(request("slow", steps=20))
+    eventually(lambda: studio.watch.live(job.id).step > 1)
+    with closing(sqlite3.connect(places.database)) as other, other:
+        other.execute("DELETE FROM jobs WHERE id = ?", [job.id])
+    assert studio.watch.wait(studio.desk.submit(request("x")).id, 30).state == "done"
+
+
+def test_a_locked_database_delays_but_loses_nothing(studio, places):
+    """Row 46: the end of a job is stored as soon as the database can be written again."""
+    job = studio.desk.submit(request("slow", steps=20))
+    eventually(lambda: studio.watch.live(job.id).step > 1)
+    with closing(sqlite3.connect(places.database, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        time.sleep(1)
+        other.execute("ROLLBACK")
+    assert studio.watch.wait(job.id, 30).state == "done"
+    assert len(studio.gallery.pictures(job=job.id)) == 1

@@ -206,7 +206,7 @@ def test_submit_and_claim_from_many_threads(queue):
 
 
 def test_ten_thousand_jobs_are_still_quick(queue, store):
-    """Row 17. The figure is generous: a loaded machine must not fail it; benchmarks measure."""
+    """Row 17. In processor time, generously: a loaded machine must not fail it."""
     job = submit(queue)
     columns = "id, kind, request, owner, label, state, attempts, created, sentence, detail, note, images, stop, engine"
     values = columns.replace("id,", "'copy ' || value,", 1).replace("owner", "'owner ' || (value % 20)")
@@ -214,9 +214,9 @@ def test_ten_thousand_jobs_are_still_quick(queue, store):
     with store.write() as connection:
         statement = f"INSERT INTO jobs ({columns}) {many} SELECT {values} FROM n, jobs WHERE id = :id"
         connection.execute(text(statement), {"id": job.id})
-    before = time.perf_counter()
+    before = time.process_time()
     for _ in range(10):
         queue.claim("e")
         queue.ahead_of("copy 9998")
         submit(queue, "somebody")
-    assert (time.perf_counter() - before) / 30 < 0.1
+    assert (time.process_time() - before) / 30 < 0.1
