@@ -1,5 +1,6 @@
 """The body of POST /sdapi/v1/txt2img: every field of the field's API, all optional, types read as leniently as it does."""
 
+import math
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -7,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 def _whole(value: Any) -> Any:
     """A number with a fraction is cut off, an empty text means nothing was said: pydantic 1 did so, clients rely on it."""
-    if isinstance(value, float):
+    if isinstance(value, float) and math.isfinite(value):
         return int(value)
     return None if value == "" else value
 

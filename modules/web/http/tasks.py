@@ -12,22 +12,24 @@ class Tasks:
     def __init__(self, most: int = MOST) -> None:
         self._most = most
         self._jobs: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self._names: dict[str, str] = {}  # the other way round, by the jobs' ids
         self._lock = threading.Lock()
 
     def name(self, owner: str, task: str, job: str) -> None:
         """From now on this owner means that job by `task`."""
         with self._lock:
+            self._names.pop(self._jobs.pop((owner, task), ""), None)
             self._jobs[owner, task] = job
-            self._jobs.move_to_end((owner, task))
+            self._names[job] = task
             while len(self._jobs) > self._most:
-                self._jobs.popitem(last=False)
+                self._names.pop(self._jobs.popitem(last=False)[1], None)
 
     def job(self, owner: str, task: str) -> str:
         """The job's id; a task nobody named is one itself."""
         with self._lock:
             return self._jobs.get((owner, task), task)
 
-    def task(self, owner: str, job: str) -> str:
-        """What the owner calls a job; its id when they gave it no name."""
+    def task(self, job: str) -> str:
+        """What its owner calls a job; its id when they gave it no name."""
         with self._lock:
-            return next((task for (whose, task), id in self._jobs.items() if whose == owner and id == job), job)
+            return self._names.get(job, job)

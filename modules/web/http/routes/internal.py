@@ -55,7 +55,7 @@ def build(studio: Studio) -> APIRouter:
     def pending_tasks(request: Request, owner: Owner) -> dict[str, Any]:
         """One's own tasks that wait, first accepted first."""
         waiting = studio.queue.jobs(states=("waiting",), owner=owner, limit=MOST_LISTED)
-        tasks = [_tasks(request).task(owner, job.id) for job in reversed(waiting)]
+        tasks = [_tasks(request).task(job.id) for job in reversed(waiting)]
         return {"size": len(tasks), "tasks": tasks}
 
     @router.get("/quicksettings-hint")
