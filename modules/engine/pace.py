@@ -36,6 +36,7 @@ class Pace:
         self._per_ending = now - self._since if self._step == self.steps else self._per_ending
         self._since = now
         self._done += 1
+        self._step = 0
 
     @property
     def eta(self) -> float | None:
