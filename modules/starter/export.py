@@ -19,6 +19,7 @@ from modules.families.built import Built
 from modules.families.configuration import METADATA_KEY
 from modules.families.original_layout import to_original
 from modules.starter.autoencoder import batches
+from modules.starter.clip import MEAN_SHIFT, shift_mean
 from modules.starter.judge import Judge
 from modules.starter.pictures import Bytes
 
@@ -118,7 +119,8 @@ def about_checkpoint(size: int, figures: Mapping[str, str]) -> dict[str, str]:
 
 def export_judge(judge: Judge, path: Path) -> None:
     """The judge in float16, with the words of its heads."""
-    metadata = {"atelier.slots": json.dumps({slot: list(words) for slot, words in judge.slots.items()})}
+    slots = json.dumps({slot: list(words) for slot, words in judge.slots.items()})
+    metadata = {"modelspec.title": "Atelier starter judge", "atelier.slots": slots}
     single_file.save(path, _half(judge), metadata)
 
 
@@ -142,6 +144,7 @@ def load_clip(path: Path, text_encoder: CLIPTextModel) -> CLIPModel:
     for name, tensor in text_encoder.state_dict().items():
         tensors[name if name.startswith("text_model.") else f"text_model.{name}"] = tensor
     model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, strict=False)
+    shift_mean(model.text_model, -MEAN_SHIFT)
     return model.eval()
 
 

@@ -32,12 +32,12 @@ def slot_words(words: Vocabulary) -> dict[str, tuple[str, ...]]:
 
 
 class Judge(nn.Module):
-    """Six strided convolutions, and one linear layer per slot."""
+    """Strided convolutions on the halved picture, and one linear layer per slot."""
 
-    def __init__(self, slots: Mapping[str, tuple[str, ...]], widths: tuple[int, ...] = (24, 48, 72, 96, 128)) -> None:
+    def __init__(self, slots: Mapping[str, tuple[str, ...]], widths: tuple[int, ...] = (32, 64, 96, 128)) -> None:
         super().__init__()
         self.slots = dict(slots)
-        layers: list[nn.Module] = []
+        layers: list[nn.Module] = [nn.AvgPool2d(2)]
         for before, after in zip((3, *widths), widths, strict=False):
             layers += [nn.Conv2d(before, after, 3, 2, 1), nn.GroupNorm(8, after), nn.SiLU()]
         self.body = nn.Sequential(
@@ -60,7 +60,7 @@ class Judge(nn.Module):
 @dataclass(frozen=True, kw_only=True)
 class JudgeShape:
     batch: int = 64
-    restored: int = 6000  # how many of the pictures are also shown as the autoencoder gives them back
+    restored: int = 2000  # how many of the pictures are also shown as the autoencoder gives them back
 
 
 def labels(slots: Mapping[str, tuple[str, ...]], specs: list[Spec]) -> dict[str, Tensor]:

@@ -92,7 +92,7 @@ def train(plan: Plan, model: nn.Module, loss_at: LossAt, on_save: Callable[[Aver
     step = _resume(plan, model, optimizer, average)
     model.train()
     progress = _Progress(plan, step)
-    with ThreadPoolExecutor(plan.shards) as pool:
+    with ThreadPoolExecutor(plan.shards, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         while step < plan.steps:
             loss = _one_step(plan, step, optimizer, loss_at, pool)
             average.update(model, step)

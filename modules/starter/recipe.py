@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor
-from transformers import CLIPModel, CLIPTokenizer
+from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer
 
 from modules.families.built import TOKENIZER
 from modules.starter.autoencoder import (
@@ -19,7 +19,7 @@ from modules.starter.autoencoder import (
     train_autoencoder,
     train_decoder,
 )
-from modules.starter.clip import ClipShape, Pairs, build_clip, train_clip
+from modules.starter.clip import ClipShape, Pairs, build_clip, text_encoder_of, train_clip
 from modules.starter.drawing import Recipe, generate, sheet
 from modules.starter.export import Parts, export_checkpoint
 from modules.starter.judge import Judge, JudgeShape, slot_words, train_judge
@@ -50,11 +50,11 @@ class Sizes:
     size: int = 128
     pictures: int = 40_000
     encoded: int = 20_000
-    autoencoder_steps: int = 3_000
+    autoencoder_steps: int = 5_300
     decoder_steps: int = 2_000
     clip_steps: int = 400
-    judge_steps: int = 1_500
-    unet_steps: int = 8_000
+    judge_steps: int = 1_000
+    unet_steps: int = 6_500
     autoencoder: AutoencoderShape = field(default_factory=AutoencoderShape)
     clip: ClipShape = field(default_factory=ClipShape)
     judge: JudgeShape = field(default_factory=JudgeShape)
@@ -143,6 +143,10 @@ class Build:
         return model.requires_grad_(False)
 
     @cached_property
+    def text_encoder(self) -> CLIPTextModel:
+        return text_encoder_of(self.clip)
+
+    @cached_property
     def judge(self) -> Judge:
         torch.manual_seed(self.sizes.seed + 2)
         judge = Judge(slot_words(self.sizes.words))
@@ -152,12 +156,12 @@ class Build:
 
     @cached_property
     def unet(self) -> UNet2DConditionModel:
-        text_encoder = self.clip.text_model
+        text_encoder = self.text_encoder
         scaled = self.latents.float() * self.first_autoencoder.config["scaling_factor"]
         examples = Examples(pairs=self.pairs, latents=scaled, text_encoder=text_encoder)
         torch.manual_seed(self.sizes.seed + 3)  # only now: what was asked for above may have been trained just then
         model = build_unet(self.sizes.unet, self.clip.config.projection_dim, self.latent_side)
-        plan = self.plan("unet", self.sizes.unet_steps, 5e-4)
+        plan = self.plan("unet", self.sizes.unet_steps, 7e-4)
         train_unet(plan, self.sizes.unet, model, examples, self._early_look(model))
         return model
 
@@ -166,7 +170,7 @@ class Build:
         return self.sizes.size // self.sizes.autoencoder.factor
 
     def parts(self, unet: UNet2DConditionModel, autoencoder: AutoencoderKL) -> Parts:
-        return Parts(unet=unet, autoencoder=autoencoder, text_encoder=self.clip.text_model)
+        return Parts(unet=unet, autoencoder=autoencoder, text_encoder=self.text_encoder)
 
     def _early_look(self, unet: UNet2DConditionModel) -> "EarlyLook":
         copy = build_unet(self.sizes.unet, self.clip.config.projection_dim, self.latent_side)

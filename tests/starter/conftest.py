@@ -13,9 +13,9 @@ from modules.starter.recipe import Build, Sizes
 from modules.starter.unet import UnetShape
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def _one_thread():
-    """Small networks are fastest on one thread, and the tests share the machine."""
+    """Small networks are fastest on one thread, and with another number of threads the last bits differ."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -13,7 +13,7 @@ from modules.families.checkpoint import build as build_checkpoint
 from modules.families.recognise import is_stable_diffusion_1
 from modules.starter.autoencoder import psnr, restore, to_bytes, to_tensor
 from modules.starter.build import STAGES, evaluate, export, run_stage, write_samples
-from modules.starter.clip import contrastive_loss, tokens_of
+from modules.starter.clip import contrastive_loss, text_features, tokens_of
 from modules.starter.drawing import Recipe, generate, sheet
 from modules.starter.evaluate import Exam, exam_specs, examine
 from modules.starter.export import load_clip, load_judge
@@ -60,7 +60,7 @@ def test_the_file_is_a_stable_diffusion_1_checkpoint(files):
 def test_the_file_gives_back_the_networks(files, tiny, exam):
     """What was trained and what is loaded agree, up to float16."""
     ids = tokens_of(tiny.tokenizer, ["a red cat"])
-    ours = tiny.clip.text_model(input_ids=ids).last_hidden_state
+    ours = tiny.text_encoder(input_ids=ids).last_hidden_state
     theirs = exam.model.text_encoder(input_ids=ids).last_hidden_state
     assert torch.allclose(ours, theirs, atol=0.02)
     x = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -69,6 +69,13 @@ def test_the_file_gives_back_the_networks(files, tiny, exam):
     with torch.no_grad():
         assert torch.allclose(tiny.unet(x, t, both).sample, exam.model.predict(x, t, both), atol=0.05)
         assert torch.allclose(tiny.autoencoder.decode(x).sample, exam.model.vae.decode(x).sample, atol=0.05)
+
+
+def test_clip_is_put_together_again_as_it_was(tiny, exam):
+    """Its text tower comes from the checkpoint, where its mean was moved; here it is moved back."""
+    ids = tokens_of(tiny.tokenizer, ["a red cat", "a blue dog"])
+    assert torch.allclose(text_features(tiny.clip, ids), text_features(exam.clip, ids), atol=0.01)
+    assert float((tiny.text_encoder(ids).last_hidden_state - tiny.clip.text_model(ids).last_hidden_state).mean()) > 0.09
 
 
 def test_a_second_build_in_the_same_folder_trains_nothing_again(files, tiny, monkeypatch):

@@ -1,0 +1,131 @@
+"""The starter model in the repository: its file, and that its pictures show what was asked for."""
+
+import json
+from random import Random
+
+import numpy as np
+import pytest
+import torch
+
+from modules.core.tensorfile import read_header
+from modules.families import colours
+from modules.families.built import BuildOptions
+from modules.families.kinds.sd15 import build
+from modules.families.recognise import is_stable_diffusion_1
+from modules.families.single_file import load
+from modules.starter.autoencoder import psnr, restore, to_tensor
+from modules.starter.clip import Pairs, ranking
+from modules.starter.drawing import Recipe, generate
+from modules.starter.evaluate import DEMO
+from modules.starter.export import LARGEST_FILE, load_clip, load_judge
+from modules.starter.judge import accuracy
+from modules.starter.pictures import Gallery
+from modules.starter.world import FIRST, draw, full_caption, random_spec
+
+SEED = 9_000_000  # of pictures that training has not seen
+
+
+@pytest.fixture(scope="module")
+def model(starter):
+    return build(starter, BuildOptions(half=False))
+
+
+@pytest.fixture(scope="module")
+def judge(judges):
+    return load_judge(judges / "judge.safetensors")
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    """Pictures that no training has seen, and what they show."""
+    specs = [random_spec(Random(f"model test {n}"), FIRST) for n in range(100)]
+    return specs, np.stack([np.asarray(draw(spec, SEED + n)[0]) for n, spec in enumerate(specs)])
+
+
+# The file ----------------------------------------------------------------------------------------------------------------
+
+
+def test_the_file_is_small_and_whole(starter):
+    assert starter.stat().st_size <= LARGEST_FILE
+    header = read_header(starter)
+    assert is_stable_diffusion_1(header.shapes)
+    assert set(header.kinds.values()) == {"F16"}
+    assert all(torch.isfinite(tensor.float()).all() for tensor in load(starter)[1].values())
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("modelspec.sai_model_spec", "1.0.0"),
+        ("modelspec.architecture", "stable-diffusion-v1"),
+        ("modelspec.prediction_type", "epsilon"),
+        ("modelspec.resolution", "128x128"),
+        ("modelspec.license", "Apache-2.0"),
+    ],
+)
+def test_the_file_describes_itself(starter, key, value):
+    assert read_header(starter).metadata[key] == value
+
+
+def test_the_file_says_how_it_was_made(starter):
+    metadata = read_header(starter).metadata
+    assert "cartoon" in metadata["modelspec.description"]
+    assert set(json.loads(metadata["atelier.config"])) == {"unet", "vae", "text_encoder"}
+    assert json.loads(metadata["atelier.steps"])["unet"] > 0
+    assert colours.from_metadata(metadata) is not None
+
+
+def test_latents_are_an_eighth_of_the_picture_and_have_unit_variance(model, drawn):
+    assert model.latent_shape(128, 128) == (4, 16, 16)
+    with torch.no_grad():
+        latents = model.vae.encode(to_tensor(drawn[1][:32])).latent_dist.mean * model.scaling_factor
+    assert float(latents.std()) == pytest.approx(1, abs=0.15)
+
+
+def test_text_states_have_a_mean_that_weights_can_be_scaled_by(model):
+    """Emphasis keeps the mean of the text's states; around zero it would divide by nothing."""
+    ids = torch.tensor([[49406, 320, 736, 2368, *[49407] * 73]])
+    assert abs(float(model.text_encoder(input_ids=ids).last_hidden_state.mean())) > 0.02
+
+
+# The judges --------------------------------------------------------------------------------------------------------------
+
+
+def test_the_judge_reads_drawn_pictures(judge, drawn):
+    specs, pictures = drawn
+    shares = accuracy(judge, to_tensor(pictures), specs)
+    assert min(shares["subject"], shares["place"], shares["wear"]) >= 0.95
+    assert shares["colour"] >= 0.9
+
+
+def test_the_autoencoder_gives_back_what_the_judge_reads(model, judge, drawn):
+    specs, pictures = drawn
+    restored = restore(model.vae, pictures[:50])
+    assert psnr(restored, pictures[:50]) >= 22
+    shares = accuracy(judge, to_tensor(restored), specs[:50])
+    assert min(shares["subject"], shares["place"]) >= 0.85
+
+
+def test_clip_finds_the_right_caption_among_a_hundred(model, judges, drawn):
+    from transformers import CLIPTokenizer
+
+    specs, pictures = drawn
+    clip = load_clip(judges / "clip_vision.safetensors", model.text_encoder)
+    gallery = Gallery(words=FIRST, count=len(specs), size=128)
+    pairs = Pairs(gallery=gallery, pictures=pictures, tokenizer=CLIPTokenizer.from_pretrained(model.tokenizer_folder))
+    share = ranking(clip, pairs, list(range(100)), [full_caption(spec) for spec in specs])
+    assert share >= 0.6  # chance is 0.01
+
+
+# The pictures ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_demo_prompt_shows_a_red_cat_in_a_helmet_in_space(model, judge):
+    """The rate over eight seeds; docs/starter.md has the figure over 25."""
+    from transformers import CLIPTokenizer
+
+    tokenizer = CLIPTokenizer.from_pretrained(model.tokenizer_folder)
+    pictures = generate(model, tokenizer, [full_caption(DEMO)] * 8, list(range(8)), Recipe(batch=8))
+    shares = accuracy(judge, to_tensor(pictures), [DEMO] * 8)
+    for slot in ("subject", "colour", "place", "wear"):
+        assert shares[slot] >= 0.5, f"{slot}: {shares[slot]:.2f} of eight pictures"
