@@ -22,15 +22,15 @@ class Steps:
 
     def __init__(self, context: JobContext, loaded: Loaded, pace: Pace, steps: int, batches: int) -> None:
         self._context, self._loaded, self._pace = context, loaded, pace
-        self._place: dict[str, Any] = {"step": 0, "steps": steps, "batch": 0, "batches": batches}
+        self._place: dict[str, Any] = {"step": 0, "steps": steps, "batch": 0, "batches": batches, "doing": DRAWING}
         self._somebody_listens = context.plugins.anyone("step_done")
         self._previews = Previews(self._send_preview) if context.job.preview_every > 0 else None
         self._before: torch.cuda.Event | None = None
 
     def begin(self, batch: int) -> None:
         """Batch number `batch` is about to be sampled."""
-        self._place = self._place | {"step": 0, "batch": batch}
-        self._context.report(**self._place, eta=self._pace.eta, doing=DRAWING)
+        self._place = self._place | {"step": 0, "batch": batch, "doing": DRAWING}
+        self._report()
         self._pace.begin()
 
     def __call__(self, step: int, x: Tensor, denoised: Tensor, /) -> None:
@@ -43,13 +43,14 @@ class Steps:
         if self._previews and self._previews.wanted and (step + 1) % self._context.job.preview_every == 0:
             pixels = coloured(denoised, self._loaded.colours)
             self._previews.show(pixels.numpy(), self._loaded.built.downscale)
-        self._context.report(**self._place, eta=self._pace.eta, doing=DRAWING)
+        self._report()
         self._context.status.refresh()
         self._context.check()
 
     def decoding(self) -> None:
         """All steps of the batch are done; the autoencoder's part begins."""
-        self._context.report(**self._place, eta=self._pace.eta, doing=DECODING)
+        self._place = self._place | {"doing": DECODING}
+        self._report()
 
     def _keep_up(self, device: torch.device) -> None:
         """A GPU works behind our back: wait until it has done the step before this one, so that what we say is true."""
@@ -61,7 +62,10 @@ class Steps:
         self._before.record()
 
     def _send_preview(self, jpeg: bytes) -> None:
-        self._context.report(**self._place, eta=self._pace.eta, doing=DRAWING, preview=jpeg)
+        self._report(preview=jpeg)
+
+    def _report(self, **more: Any) -> None:
+        self._context.report(**self._place, eta=self._pace.eta, **more)
 
     def close(self) -> None:
         """End the thread of the previews."""
