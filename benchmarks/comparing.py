@@ -54,7 +54,9 @@ class Comparison:
         return [one / other for one, other in zip(self.ours, self.peers, strict=True)]
 
 
-def compare(name: str, goal: float, ours: Callable[[], float], peers: Callable[[], float], pairs: int = 7) -> Comparison:
+def compare(
+    name: str, goal: float, ours: Callable[[], float], peers: Callable[[], float], pairs: int = 7
+) -> Comparison:
     """Run both in turns, in random order within a pair; each returns its seconds. The first pair warms up and is dropped."""
     rng, seconds = random.Random(0), []
     for _ in range(pairs + 1):

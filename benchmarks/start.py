@@ -25,7 +25,14 @@ from comparing import compare, heading
 
 ROOT = Path(__file__).resolve().parents[1]
 PROMPT, STEPS, SIDE = "a red cat in space", 20, 128
-REQUEST = {"prompt": PROMPT, "steps": STEPS, "sampler_name": "DPM++ 2M", "scheduler": "Karras", "seed": 1, "save_images": True}
+REQUEST = {
+    "prompt": PROMPT,
+    "steps": STEPS,
+    "sampler_name": "DPM++ 2M",
+    "scheduler": "Karras",
+    "seed": 1,
+    "save_images": True,
+}
 
 MINIMAL_PAGE = """
 import sys, gradio
@@ -95,7 +102,9 @@ def components_of_our_page(folder: Path) -> int:
     server = subprocess.Popen(our_server(port, folder), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         page = get(f"http://127.0.0.1:{port}/").decode()
-        return len(re.findall(r'"type":\s*"\w+",\s*"props"', page)) or len(json.loads(get(f"http://127.0.0.1:{port}/config"))["components"])
+        return len(re.findall(r'"type":\s*"\w+",\s*"props"', page)) or len(
+            json.loads(get(f"http://127.0.0.1:{port}/config"))["components"]
+        )
     finally:
         server.terminate()
         server.wait()
@@ -105,11 +114,15 @@ def our_picture(folder: Path) -> float:
     """Seconds from the process's start until the first picture lies on the disk, asked for through the API."""
     port = free_port()
     began = time.perf_counter()
-    server = subprocess.Popen(our_server(port, folder, "--api"), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    server = subprocess.Popen(
+        our_server(port, folder, "--api"), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         get(f"http://127.0.0.1:{port}/internal/ping")
         body = json.dumps(REQUEST).encode()
-        request = urllib.request.Request(f"http://127.0.0.1:{port}/sdapi/v1/txt2img", body, {"Content-Type": "application/json"})
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/sdapi/v1/txt2img", body, {"Content-Type": "application/json"}
+        )
         answer = json.load(urllib.request.urlopen(request, timeout=300))
         seconds = time.perf_counter() - began
         assert base64.b64decode(answer["images"][0]).startswith(b"\x89PNG")
@@ -121,7 +134,9 @@ def our_picture(folder: Path) -> float:
 
 def plain_picture(folder: Path, dtype: str) -> float:
     target = folder / "plain.png"
-    program = PLAIN_SCRIPT.format(folder=str(folder), dtype=dtype, prompt=PROMPT, steps=STEPS, side=SIDE, target=str(target))
+    program = PLAIN_SCRIPT.format(
+        folder=str(folder), dtype=dtype, prompt=PROMPT, steps=STEPS, side=SIDE, target=str(target)
+    )
     began = time.perf_counter()
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True)
     seconds = time.perf_counter() - began
@@ -138,13 +153,23 @@ def main() -> None:
         folder = Path(name)
         our_picture(folder)  # the database is made, the lists of the engine are kept: a start as on every other day
         components = components_of_our_page(folder)
-        page = compare(f"first page ({components} components)", 1.25, lambda: our_page(folder), lambda: minimal_page(components), pairs)
+        page = compare(
+            f"first page ({components} components)",
+            1.25,
+            lambda: our_page(folder),
+            lambda: minimal_page(components),
+            pairs,
+        )
         print(page.row(), flush=True)
         from as_pipeline import save_starter_as_folder
 
         weights = folder / "as-folder"
         dtype = save_starter_as_folder(weights)
-        print(compare("first picture", 1.10, lambda: our_picture(folder), lambda: plain_picture(weights, dtype), pairs).row())
+        print(
+            compare(
+                "first picture", 1.10, lambda: our_picture(folder), lambda: plain_picture(weights, dtype), pairs
+            ).row()
+        )
         shutil.rmtree(weights)
 
 

@@ -46,6 +46,7 @@ def web_application(flags: Flags) -> Iterator[Application]:
             plugins.add_package(package)
         plugins.add_extensions(Places.of(flags).extensions)
         yield Application(asgi=_faces(studio, plugins, flags), studio=studio)
+        plugins.tell("stopping")
 
 
 def _faces(studio: "Studio", plugins: Plugins, flags: Flags) -> Any:
@@ -75,7 +76,13 @@ def _run(asgi: Any, flags: Flags) -> int:
     import uvicorn
 
     config = uvicorn.Config(
-        asgi, host=flags.host, port=flags.port, log_level="warning", timeout_graceful_shutdown=1, server_header=False
+        asgi,
+        host=flags.host,
+        port=flags.port,
+        log_level="warning",
+        timeout_graceful_shutdown=1,
+        server_header=False,
+        proxy_headers=False,  # else a program on this machine could pretend to be many and guess passwords faster
     )
     server = uvicorn.Server(config)
     server.run()

@@ -1,13 +1,18 @@
 """A real server: `app.py` in a process of its own, on a free port, with a data directory of its own."""
 
+import contextlib
+import http.client
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
@@ -54,13 +59,31 @@ class Server:
         with urllib.request.urlopen(request, timeout=timeout) as answer:
             return json.load(answer)
 
+    def accept(self, body):
+        """Hand a request in and go away as soon as it is in the queue; answers the job's id."""
+        job = f"task(txt2img-{secrets.token_hex(4)})"
+        threading.Thread(target=self._ask_and_forget, args=(body | {"force_task_id": job},), daemon=True).start()
+        wait_for(lambda: self.answers(self.job_path(job)), 60, self.log)
+        return job
+
+    def _ask_and_forget(self, body):
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            self.post("/sdapi/v1/txt2img", body)
+
+    def job_path(self, job):
+        return f"/api/v1/jobs/{urllib.parse.quote(job)}"
+
+    def job(self, job):
+        """The job as it is now."""
+        return self.get(self.job_path(job))
+
     def engines(self):
         """The engine processes of this server."""
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def wait_until_ready(self, seconds=180):
         """Until an engine can draw."""
-        wait_for(lambda: any(one["state"] == "ready" for one in self.get("/api/v1/engines")), seconds, self.log)
+        wait_for(lambda: any(one["state"] == "ready" for one in self.get("/api/v1/engines")["engines"]), seconds, self.log)
 
     def stop(self, sent=signal.SIGTERM):
         if self.process.poll() is None:

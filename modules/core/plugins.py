@@ -11,6 +11,7 @@ import pkgutil
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,6 +26,7 @@ from modules.core.named import Names, closest
 log = logging.getLogger(__name__)
 
 EXTENSIONS_FAULTS = (Exception, SystemExit)
+BUILT_AT_START = ("register_tabs", "register_routes")  # what is built later, when a fault would stop the start
 
 
 class Plugins:
@@ -96,9 +98,17 @@ class Plugins:
                     raise AtelierError(f"{hook} answered {type(thing).__name__}, not {COLLECTED[hook].__name__}")
                 names.refuse_taken(thing)
             for thing in things:
-                names.claim(thing)
+                names.claim(self._fenced(listener, thing) if hook in BUILT_AT_START else thing)
 
         self._guarded(listener, claim)
+
+    def _fenced(self, listener: Listener, thing: Any) -> Any:
+        """The same thing, whose `build` answers None when it is an extension's and fails."""
+
+        def build(studio: Any) -> Any:
+            return self._guarded(listener, lambda: thing.build(studio))
+
+        return replace(thing, build=build)
 
     def pass_along(self, hook: str, first: Any, **others: Any) -> Any:
         """Let each listener answer a changed copy of `first`, which is the hook's first argument."""

@@ -5,7 +5,7 @@ import types
 import pytest
 
 from modules.core.errors import UnknownName
-from modules.core.extension_points import Sampler, hookimpl
+from modules.core.extension_points import Sampler, Tab, hookimpl
 from modules.core.plugins import Plugins
 from modules.core.requests import ImageRequest
 
@@ -154,3 +154,33 @@ def test_a_request_passes_along_the_plugins(plugins):
 def test_no_folder_of_extensions_is_no_error(plugins, tmp_path):
     plugins.add_extensions(tmp_path / "nowhere")
     assert plugins.reports() == ()
+
+
+def test_an_extensions_tab_or_route_that_cannot_be_built_costs_itself_only(plugins, extension):
+    text = """
+from modules.core.extension_points import Routes, Tab, hookimpl
+
+@hookimpl
+def register_tabs():
+    return [Tab(name="Bad", id="bad", build=lambda studio: 1 / 0)]
+
+@hookimpl
+def register_routes():
+    return [Routes(name="Bad", build=lambda studio: 1 / 0)]
+"""
+    plugins.add_extensions(extension("bad", text))
+    (tab,) = plugins.collect("register_tabs").values()
+    (routes,) = plugins.collect("register_routes").values()
+    assert tab.build(None) is None
+    assert routes.build(None) is None
+    assert "ZeroDivisionError" in problem_of(plugins, "bad")
+
+
+def test_a_tab_of_ours_that_cannot_be_built_stops_the_start(plugins):
+    @hookimpl
+    def register_tabs():
+        return [Tab(name="Ours", id="ours", build=lambda studio: 1 / 0)]
+
+    plugins.add_module(builtin(register_tabs=register_tabs))
+    with pytest.raises(ZeroDivisionError):
+        plugins.collect("register_tabs")["Ours"].build(None)

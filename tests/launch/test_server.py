@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from serving import ROOT, wait_for
 
 SMALL = {"prompt": "a red cat in space", "steps": 4, "seed": 3, "sampler_name": "Euler", "save_images": True}
@@ -65,13 +66,14 @@ def test_an_accepted_job_survives_kill_9_of_everything(serve):
     server = serve("--api")
     server.wait_until_ready()
     jobs = [
-        server.post("/api/v1/jobs", {"prompt": f"a cat {index}", "steps": 8, "seed": index})["id"] for index in range(4)
+        server.accept({"prompt": f"a cat {index}", "steps": 8, "seed": index, "save_images": True})
+        for index in range(4)
     ]
     engines = server.engines()
     server.stop(signal.SIGKILL)
     wait_for(lambda: not alive(engines), 10)
     again = serve("--api")
-    wait_for(lambda: all(again.get(f"/api/v1/jobs/{job}")["state"] == "done" for job in jobs), 240, again.log)
+    wait_for(lambda: all(again.job(job)["state"] == "done" for job in jobs), 240, again.log)
     pictures = sorted(path.name for path in (again.data_dir / "outputs").rglob("*.png"))
     assert len(pictures) == len(jobs)
     again.stop()
@@ -81,12 +83,12 @@ def test_an_accepted_job_survives_kill_9_of_everything(serve):
 def test_a_killed_engine_comes_back_and_its_job_is_done_once(serve):
     server = serve("--api")
     server.wait_until_ready()
-    job = server.post("/api/v1/jobs", SMALL | {"steps": 60, "batch_count": 2})["id"]
-    wait_for(lambda: server.get(f"/api/v1/jobs/{job}")["step"] > 3, 120, server.log)
+    job = server.accept(SMALL | {"steps": 60, "n_iter": 2})
+    wait_for(lambda: server.job(job)["step"] > 3, 120, server.log)
     for engine in server.engines():
         engine.kill()
-    wait_for(lambda: server.get(f"/api/v1/jobs/{job}")["state"] == "done", 240, server.log)
-    live = server.get(f"/api/v1/jobs/{job}")
+    wait_for(lambda: server.job(job)["state"] == "done", 240, server.log)
+    live = server.job(job)
     assert len(live["pictures"]) == 2
     assert live["attempts"] == 2
 

@@ -30,7 +30,8 @@ def build_app(studio: Studio, page: gr.Blocks | None, routes: Iterable[Routes]) 
     """Everything this server answers. `page` is None with --nowebui."""
     flags = studio.flags
     served = [one for one in routes if flags.serves_api or not one.api]
-    routers = [(one.api, one.build(studio)) for one in served]
+    built = [(one.api, one.build(studio)) for one in served]
+    routers = [(api, router) for api, router in built if router is not None]  # None: an extension's, and it failed
     app = FastAPI(
         title="Atelier", docs_url=None, redoc_url=None, openapi_url="/openapi.json" if flags.serves_api else None
     )
