@@ -148,6 +148,36 @@ def visit(browser, server):
         assert visitor.foreign == []
 
 
+FORGET = """() => {
+    document.querySelectorAll("dialog").forEach((one) => one.close());
+    localStorage.clear();
+    Object.assign(atelier.viewing, { recent: [], chosen: "" });
+    Object.assign(atelier.jobs, { live: null, refusal: null });
+    atelier.forms.clearProblems("txt2img");
+    atelier.openTab("txt2img");
+    for (const head of document.querySelectorAll('.at-section > [aria-expanded="false"]')) head.click();
+    atelier.forms.fill("txt2img", { prompt: "", negative_prompt: "", sampler: "DPM++ 2M", schedule: "Automatic", steps: 20,
+        cfg_scale: 7, width: 64, height: 64, batch_count: 1, batch_size: 1, seed: "-1" });
+    scrollTo(0, 0);
+}"""
+
+
+@pytest.fixture(scope="session")
+def open_page(browser, server):
+    """One page for many tests: opening one costs more than most of them do."""
+    visitor = Visitor(browser, server)
+    yield visitor, visitor.open()
+    visitor.close()
+
+
 @pytest.fixture
-def page(visit) -> Page:
-    return visit().open()
+def page(open_page) -> Page:
+    """The page as if it were new. It may neither complain nor ask a foreign host."""
+    visitor, page = open_page
+    visitor.complaints.clear()
+    page.evaluate(FORGET)
+    expect(page.locator("#txt2img_steps input[type=number]")).to_have_value("20")
+    visitor.ready(page)
+    yield page
+    assert visitor.complaints == []
+    assert visitor.foreign == []

@@ -15,7 +15,8 @@ def choose(page: Page, element: str, option: str) -> None:
     page.get_by_role("option", name=option).click()
 
 
-def test_it_starts_with_the_models_own_size_and_the_fields_defaults(page):
+def test_it_starts_with_the_models_own_size_and_the_fields_defaults(visit):
+    page = visit().open()
     expect(number(page, "width")).to_have_value("64")
     expect(number(page, "height")).to_have_value("64")
     expect(number(page, "steps")).to_have_value("20")

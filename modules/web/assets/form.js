@@ -234,6 +234,7 @@ async function countField(prefix, name) {
   let badge = place.querySelector(".at-count");
   if (!badge) place.append((badge = element("span", { class: "at-count", title: "Tokens of the text encoder: used / room" })));
   try {
+    if (text.length > fields[name].longest) return setText(badge, "too long");
     const { count, limit } = text.trim() ? await ask("api/v1/tokens", { method: "POST", body: { text } }) : { count: 0, limit: 75 };
     if (counted[fields[name].id] !== text) return;
     setText(badge, `${count}/${limit}`);

@@ -52,10 +52,12 @@ function tookSeconds(live) {
 const asDate = (time) => (typeof time === "number" ? time * 1000 : time);
 const sentenceCase = (words) => words.charAt(0).toUpperCase() + words.slice(1);
 
+const READY = matchMedia("(hover: hover)").matches ? "Ctrl+Enter generates · ? shows all keys" : "Ready.";
+
 function idleWords() {
   if (model.problem) return { words: "", quiet: true };
   const sentence = engineSentence();
-  return { words: sentence ? `${sentence} You can press Generate already.` : "Ctrl+Enter generates · ? shows all keys", quiet: !sentence };
+  return { words: sentence ? `${sentence} You can press Generate already.` : READY, quiet: !sentence };
 }
 
 class ProgressLine extends HTMLElement {

@@ -3,22 +3,25 @@
 const status = { engines: [], waiting: 0, running: 0, up: true, asked: false };
 const PERIOD = 2000;
 
-async function pollStatus() {
-  if (!document.hidden) {
-    try {
-      const answer = await ask("api/v1/engines", { seconds: 5 });
-      const before = engineState();
-      Object.assign(status, { engines: answer.engines, waiting: answer.waiting, running: answer.running, up: true, asked: true });
-      if (before !== "ready" && engineState() === "ready") by("txt2img_refresh_choices")?.click();
-      if (answer.waiting || answer.running) tell("busy");
-    } catch {
-      status.up = false;
-    }
-    tell("status");
+async function readStatus() {
+  const before = engineState();
+  try {
+    Object.assign(status, await ask("api/v1/engines", { seconds: 5 }), { up: true, asked: true });
+    const working = ["ready", "busy"];
+    if (!working.includes(before) && working.includes(engineState())) by("txt2img_refresh_choices")?.click();
+    if (status.waiting || status.running) tell("busy");
+  } catch {
+    status.up = false;
   }
+  tell("status");
+}
+
+async function pollStatus() {
+  if (!document.hidden) await readStatus();
   setTimeout(pollStatus, PERIOD);
 }
-document.addEventListener("visibilitychange", () => !document.hidden && tell("status"));
+document.addEventListener("visibilitychange", () => document.hidden || readStatus());
+hear("ended", readStatus);
 
 /* The best of all engines: one that can work is enough. */
 function engineState() {

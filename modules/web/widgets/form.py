@@ -55,8 +55,9 @@ class Form:
     def describe(self) -> str:
         """An element for the page's script: which element belongs to which field, and its help."""
         table = {
-            name: {"id": self.element(name), "label": self._shown[name][1].label, "help": self._shown[name][1].help}
-            for name in self.components
+            name: {"id": self.element(name), "help": known.help, "longest": known.longest}
+            for name, (_, known) in self._shown.items()
+            if name in self.components
         }
         return f'<at-form prefix="{escape(self.prefix)}" fields="{escape(json.dumps(table))}"></at-form>'
 

@@ -1,0 +1,97 @@
+"""Queue, PNG Info and Extensions, and a server that goes away and comes back."""
+
+import re
+
+import pytest
+from e2e.conftest import Visitor, add_small_model, serving
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from modules.imaging.metadata import png_bytes
+
+pytestmark = pytest.mark.e2e
+
+TEXT = "a dropped cat\nNegative prompt: dogs\nSteps: 9, Sampler: Euler, Schedule type: Automatic, CFG scale: 3.5, Seed: 77, Size: 96x64"
+
+
+def start(page: Page, prompt: str, width: str = "64", steps: str = "2") -> None:
+    page.fill("#txt2img_prompt textarea", prompt)
+    for name, value in {"width": width, "height": width, "steps": steps}.items():
+        page.fill(f"#txt2img_{name} input[type=number]", value)
+    page.click("#txt2img_generate")
+
+
+def words(page: Page):
+    return page.locator("#txt2img_progress .at-words")
+
+
+def test_the_queue_lists_jobs_and_cancels_a_waiting_one(visit):
+    page = visit().open()
+    start(page, "the long one", width="256", steps="150")
+    expect(words(page)).to_contain_text("step")
+    start(page, "the waiting one")
+    page.get_by_role("tab", name="Queue").click()
+    waiting = page.locator("#queue_jobs li", has_text="the waiting one")
+    expect(waiting).to_contain_text("waiting · 1 ahead")
+    waiting.get_by_role("button", name=re.compile("Cancel")).click()
+    expect(waiting).to_contain_text("cancelled")
+    running = page.locator("#queue_jobs li", has_text="the long one")
+    running.get_by_role("button", name=re.compile("Interrupt")).click()
+    expect(running).to_contain_text("interrupted")
+
+
+def test_a_pictures_text_is_sent_to_txt2img(page, tmp_path):
+    (tmp_path / "picture.png").write_bytes(png_bytes(Image.new("RGB", (96, 64), "red"), TEXT))
+    page.get_by_role("tab", name="PNG Info").click()
+    page.locator("#pnginfo_image input[type=file]").set_input_files(tmp_path / "picture.png")
+    expect(page.locator("#html_info")).to_contain_text("77")
+    page.get_by_role("button", name="Send to txt2img").click()
+    expect(page.locator("#txt2img_prompt textarea")).to_have_value("a dropped cat")
+    expect(page.locator("#txt2img_seed textarea")).to_have_value("77")
+    expect(page.locator("#txt2img_width input[type=number]")).to_have_value("96")
+    expect(page.locator("#txt2img_sampling input")).to_have_value("Euler")
+
+
+def test_a_broken_extension_is_listed_with_its_reason(tmp_path, browser):
+    folder = tmp_path / "extensions" / "clumsy"
+    folder.mkdir(parents=True)
+    (folder / "plugin.py").write_text("raise RuntimeError('I do not work <today>')\n")
+    with serving(tmp_path) as served:
+        visitor = Visitor(browser, served)
+        page = visitor.open()
+        page.get_by_role("tab", name="Extensions").click()
+        expect(page.locator("#extensions_table")).to_contain_text("clumsy")
+        expect(page.locator("#extensions_table")).to_contain_text("I do not work <today>")
+        visitor.close()
+        assert visitor.complaints == []
+
+
+def test_a_restart_of_the_server_loses_no_job(tmp_path, browser):
+    add_small_model(tmp_path)
+    with serving(tmp_path) as served:
+        visitor = Visitor(browser, served)
+        page = visitor.open()
+        start(page, "a patient cat", width="256", steps="150")
+        expect(words(page)).to_contain_text("step")
+        served.stop()
+        expect(words(page)).to_contain_text("it may be restarting")
+        served.start()
+        expect(words(page)).to_contain_text("step")
+        expect(page.locator("#txt2img_prompt textarea")).to_have_value("a patient cat")
+        page.click("#txt2img_interrupt")
+        expect(words(page)).to_contain_text("Interrupted")
+        visitor.close()
+
+
+def test_a_failed_job_says_why_beside_the_picture(tmp_path, browser):
+    path = add_small_model(tmp_path)
+    with serving(tmp_path) as served:
+        visitor = Visitor(browser, served)
+        page = visitor.open()
+        path.unlink()
+        start(page, "a cat without a model")
+        card = page.locator("#txt2img_gallery .at-problem-card")
+        expect(card).to_contain_text("small.safetensors")
+        expect(card).not_to_contain_text("Traceback")
+        visitor.close()
+        assert visitor.complaints == []
