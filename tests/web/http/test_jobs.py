@@ -70,7 +70,7 @@ def test_a_preview_while_it_runs(api):
     assert answer.content.startswith(b"\xff\xd8")
     api.client.post(f"/api/v1/jobs/{job}/cancel")
     ended(api, job)
-    assert api.client.get(f"/api/v1/jobs/{job}/preview.jpg").status_code == 404
+    assert api.client.get(f"/api/v1/jobs/{job}/preview.jpg").status_code == 204
 
 
 def test_interrupting_keeps_what_there_is(api):

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from modules.core.errors import NotFound
 from modules.core.extension_points import Routes, hookimpl
 from modules.services.studio import Studio
 from modules.services.watch import Live
@@ -57,10 +56,13 @@ def _add_live(router: APIRouter, studio: Studio) -> None:
 
     @router.get("/{job_id}/preview.jpg")
     def preview(job_id: str, owner: Owner) -> Response:
-        """The newest preview of a running job."""
+        """The newest preview of a running job; no content while there is none.
+
+        Not 404: a page that asks just when the job ends would find an error in its console.
+        """
         content = studio.watch.live(job_id, owner).preview
         if content is None:
-            raise NotFound("There is no preview of this job now.")
+            return Response(status_code=204, headers=NEVER_STORED)
         return Response(content, media_type="image/jpeg", headers=NEVER_STORED)
 
     @router.get("/{job_id}/events")
