@@ -5,7 +5,6 @@ const jobs = (atelier.jobs = {
   sendingSince: 0,
   refusal: null /* {sentence, detail} why nothing was queued */,
   connected: true,
-  replaced: false /* the followed job is being interrupted to make room for a new one */,
 });
 
 const ENDED = new Set(["done", "interrupted", "failed", "cancelled"]);
@@ -29,8 +28,7 @@ jobs.sent = (ticket) => {
   jobs.sendingSince = 0;
   const { job, sentence, fields } = JSON.parse(ticket);
   if (job) {
-    if (!following) follow(job);
-    else tell("queued", job);
+    if (!following) follow(job); /* else its turn comes when the followed one has ended: see findMine */
   } else {
     const placed = forms.showProblems("txt2img", fields ?? {});
     jobs.refusal = { sentence: placed ? "Nothing was queued: see the marked field." : sentence };

@@ -77,7 +77,7 @@ class JobRow {
   }
   words(job) {
     const parts = [STATE_WORDS[job.state]];
-    if (job.state === "waiting" && job.ahead) parts.push(`${job.ahead} ahead`);
+    if (job.state === "waiting") parts.push(job.ahead ? `${job.ahead} waiting ahead` : "next");
     if (job.state === "running" && job.fraction) parts.push(`${Math.floor(job.fraction * 100)} %`);
     if (job.pictures.length) parts.push(job.pictures.length === 1 ? "1 picture" : `${job.pictures.length} pictures`);
     if (job.started && job.ended) parts.push(tookSeconds(job));

@@ -20,7 +20,8 @@ function waitingWords(live) {
   if (live.stopping) return { words: "Cancelling…", fraction: null };
   if (live.ahead > 0) return { words: `Waiting: ${live.ahead} ${live.ahead === 1 ? "job" : "jobs"} ahead of this one.`, fraction: 0 };
   const words = engineSentence();
-  return { words: words ? `${words} This job begins as soon as it is up.` : "Waiting for the engine…", fraction: 0 };
+  if (words) return { words: `${words} This job begins as soon as it is up.`, fraction: 0 };
+  return { words: status.running ? "Next: begins when the running job ends." : "Waiting for the engine…", fraction: 0 };
 }
 
 function runningWords(live) {

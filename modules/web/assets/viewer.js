@@ -163,9 +163,10 @@ class Viewer extends HTMLElement {
 
   keys(event) {
     const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -1, ArrowDown: 1 }[event.key];
-    if (event.key === "Enter" && event.currentTarget === this.strip) openLarge();
-    if (!step) return;
-    event.preventDefault();
+    const large = event.key === "Enter" && event.currentTarget === this.strip;
+    if (!step && !large) return;
+    event.preventDefault(); /* also Enter: it would press the button that gets the focus */
+    if (large) return openLarge();
     viewing.move(step);
     const picture = viewing.selected();
     if (picture) announce(altText(picture));
