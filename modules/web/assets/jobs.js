@@ -18,6 +18,7 @@ let patience = 0;
 jobs.sending = (values) => {
   forms.clearProblems("txt2img");
   jobs.refusal = null;
+  if (!active()) jobs.live = null; /* what an earlier job said is over */
   jobs.sendingSince = Date.now();
   viewing.watch();
   tell("jobs");
