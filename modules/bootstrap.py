@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,6 +63,8 @@ def _faces(studio: "Studio", plugins: Plugins, flags: Flags) -> Any:
 def serve(flags: Flags) -> int:
     """Serve until SIGTERM or Ctrl-C. Returns the exit status."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for asked in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(asked, _leave)
     with web_application(flags) as application:
         if flags.exit:
             return 0
@@ -70,6 +73,11 @@ def serve(flags: Flags) -> int:
         if flags.autolaunch:
             webbrowser.open(address)
         return _run(application.asgi, flags)
+
+
+def _leave(*_: object) -> None:
+    """Unwind, so that the engines are stopped. uvicorn calls this too: it raises its signal again when it is through."""
+    raise SystemExit(0)
 
 
 def _run(asgi: Any, flags: Flags) -> int:

@@ -4,7 +4,6 @@ import contextlib
 import http.client
 import json
 import os
-import secrets
 import signal
 import socket
 import subprocess
@@ -12,7 +11,6 @@ import sys
 import threading
 import time
 import urllib.error
-import urllib.parse
 import urllib.request
 from pathlib import Path
 
@@ -61,21 +59,23 @@ class Server:
 
     def accept(self, body):
         """Hand a request in and go away as soon as it is in the queue; answers the job's id."""
-        job = f"task(txt2img-{secrets.token_hex(4)})"
-        threading.Thread(target=self._ask_and_forget, args=(body | {"force_task_id": job},), daemon=True).start()
-        wait_for(lambda: self.answers(self.job_path(job)), 60, self.log)
+        before = self.known_jobs()
+        threading.Thread(target=self._ask_and_forget, args=(body,), daemon=True).start()
+        wait_for(lambda: self.known_jobs() - before, 60, self.log)
+        (job,) = self.known_jobs() - before
         return job
+
+    def known_jobs(self):
+        """The ids of all jobs the server knows."""
+        return {job["id"] for job in self.get("/api/v1/jobs?recent=100")}
 
     def _ask_and_forget(self, body):
         with contextlib.suppress(OSError, http.client.HTTPException):
             self.post("/sdapi/v1/txt2img", body)
 
-    def job_path(self, job):
-        return f"/api/v1/jobs/{urllib.parse.quote(job)}"
-
     def job(self, job):
         """The job as it is now."""
-        return self.get(self.job_path(job))
+        return self.get(f"/api/v1/jobs/{job}")
 
     def engines(self):
         """The engine processes of this server."""
@@ -83,7 +83,9 @@ class Server:
 
     def wait_until_ready(self, seconds=180):
         """Until an engine can draw."""
-        wait_for(lambda: any(one["state"] == "ready" for one in self.get("/api/v1/engines")["engines"]), seconds, self.log)
+        wait_for(
+            lambda: any(one["state"] == "ready" for one in self.get("/api/v1/engines")["engines"]), seconds, self.log
+        )
 
     def stop(self, sent=signal.SIGTERM):
         if self.process.poll() is None:

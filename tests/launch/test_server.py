@@ -42,7 +42,7 @@ def test_no_engine_is_left_when_the_server_is_killed(serve):
     server.wait_until_ready()
     engines = server.engines()
     server.stop(signal.SIGKILL)
-    wait_for(lambda: not alive(engines), 10)
+    wait_for(lambda: not alive(engines), 60)
 
 
 def test_no_engine_is_left_when_the_server_is_killed_while_the_engine_starts_or_draws(serve):
@@ -50,7 +50,7 @@ def test_no_engine_is_left_when_the_server_is_killed_while_the_engine_starts_or_
     wait_for(server.engines, 60, server.log)
     engines = server.engines()
     server.stop(signal.SIGKILL)
-    wait_for(lambda: not alive(engines), 10)
+    wait_for(lambda: not alive(engines), 60)
 
 
 def test_a_second_server_on_the_same_data_is_refused_and_names_the_first(serve):
@@ -71,7 +71,7 @@ def test_an_accepted_job_survives_kill_9_of_everything(serve):
     ]
     engines = server.engines()
     server.stop(signal.SIGKILL)
-    wait_for(lambda: not alive(engines), 10)
+    wait_for(lambda: not alive(engines), 60)
     again = serve("--api")
     wait_for(lambda: all(again.job(job)["state"] == "done" for job in jobs), 240, again.log)
     pictures = sorted(path.name for path in (again.data_dir / "outputs").rglob("*.png"))
