@@ -29,7 +29,10 @@ jobs.sent = (ticket) => {
   jobs.sendingSince = 0;
   const { job, sentence, fields } = JSON.parse(ticket);
   if (job) {
-    if (!following) follow(job); /* else its turn comes when the followed one has ended: see findMine */
+    if (!following) {
+      jobs.live = { id: job, state: "waiting", step: 0, steps: 0, fraction: 0, ahead: 0, preview_number: 0, pictures: [] };
+      follow(job);
+    } /* else its turn comes when the followed one has ended: see findMine */
   } else {
     const placed = forms.showProblems("txt2img", fields ?? {});
     jobs.refusal = { sentence: placed ? "Nothing was queued: see the marked field." : sentence };

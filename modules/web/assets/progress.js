@@ -29,7 +29,7 @@ function runningWords(live) {
   if (!live.step && !live.fraction) return { words: `${sentenceCase(live.doing || "starting")}…`, fraction: null };
   const parts = [`${Math.floor(live.fraction * 100)} %`, `step ${live.step} of ${live.steps}`];
   if (live.eta != null) parts.push(`${seconds(live.eta)} left`);
-  if (live.doing && !/^(sampling|step)/i.test(live.doing)) parts.push(live.doing);
+  if (live.doing && !/^(drawing|sampling|step)/i.test(live.doing)) parts.push(live.doing);
   return { words: parts.join(" · "), fraction: live.fraction };
 }
 
