@@ -53,7 +53,7 @@ def build_autoencoder(shape: AutoencoderShape, size: int) -> AutoencoderKL:
 
 def to_tensor(pictures: Bytes) -> Tensor:
     """(b, h, w, 3) of 0 to 255, to (b, 3, h, w) of -1 to 1."""
-    return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def to_bytes(images: Tensor) -> Bytes:
@@ -90,7 +90,7 @@ def train_decoder(plan: Plan, shape: AutoencoderShape, model: AutoencoderKL, pic
 
 
 def _decoder_loss(shape: AutoencoderShape, model: AutoencoderKL, pictures: Bytes, latents: Tensor) -> LossAt:
-    noise_level = 0.05 * float(latents.float().std())  # the U-Net's latents are not perfect either
+    noise_level = 0.02 * float(latents.float().std())  # the U-Net's latents are not perfect either
     f, wide = shape.factor, shape.crop // shape.factor
     places = latents.shape[-1] - wide + 1
 

@@ -41,13 +41,13 @@ STAGES = ("tokenizer", "pictures", "autoencoder", "clip", "latents", "judge", "u
 def main() -> None:
     options = _options()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    torch.set_num_threads(1)
+    torch.set_num_threads(options.threads if options.stage == "evaluate" else 1)
     build = Build(
         sizes=Sizes(), folder=options.work, shards=options.threads, early=CHECKPOINT if options.early else None
     )
     options.work.mkdir(parents=True, exist_ok=True)
     for stage in [options.stage] if options.stage else STAGES:
-        run_stage(stage, build)
+        run_stage(stage, build, options.prompts)
 
 
 def _options() -> argparse.Namespace:
@@ -58,11 +58,12 @@ def _options() -> argparse.Namespace:
         "--work", type=Path, default=ROOT / "outputs" / "starter-build", help="folder for unfinished parts"
     )
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1), help="shards of each training step")
+    parser.add_argument("--prompts", type=int, default=500, help="how many prompts to evaluate with")
     parser.add_argument("--early", action="store_true", help="write an early checkpoint each time the U-Net is saved")
     return parser.parse_args()
 
 
-def run_stage(stage: str, build: Build) -> None:
+def run_stage(stage: str, build: Build, prompts: int = 500) -> None:
     """Bring one stage to its end. What it needs of earlier stages is loaded, or trained first."""
     if stage == "tokenizer":
         if not (TOKENIZER / "tokenizer.json").exists():
@@ -70,7 +71,7 @@ def run_stage(stage: str, build: Build) -> None:
     elif stage == "export":
         export(build, CHECKPOINT, JUDGES)
     elif stage == "evaluate":
-        evaluate(build, CHECKPOINT, JUDGES)
+        evaluate(build, CHECKPOINT, JUDGES, prompts)
     else:
         getattr(build, {"autoencoder": "first_autoencoder", "decoder": "autoencoder"}.get(stage, stage))
 
