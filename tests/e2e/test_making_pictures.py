@@ -52,12 +52,12 @@ def test_a_picture_with_its_text(page):
 
 def test_a_click_is_answered_before_the_server_is(page):
     held = []
-    page.route("**/gradio_api/run/**", held.append)
+    page.route("**/gradio_api/run/**", lambda route: held.append(route))
     start(page, steps="3")
     expect(words(page)).to_have_text("Sending…")
-    page.unroute("**/gradio_api/run/**")
     for route in held:
         route.continue_()
+    page.unroute("**/gradio_api/run/**")
     expect(words(page)).to_contain_text("Done")
 
 

@@ -43,10 +43,8 @@ def test_the_page_as_a_picture(starter, browser, folder, name):
     visitor = Visitor(browser, starter, **LOOKS[name])
     page = visitor.open()
     page.fill("#txt2img_prompt textarea", PROMPT)
-    for section in page.locator('.at-section > [aria-expanded="false"]').all():
-        section.click()
-    page.fill("#txt2img_batch_size input[type=number]", "4")
-    page.fill("#txt2img_seed textarea", SEED)
+    page.evaluate(f"atelier.forms.fill('txt2img', {{ batch_size: 4, seed: '{SEED}' }})")  # folded away on a phone
+    page.wait_for_function(f"atelier.forms.values('txt2img').seed == '{SEED}'")
     page.click("#txt2img_generate")
     expect(page.locator("#txt2img_progress .at-words")).to_contain_text("4 pictures")
     page.locator("#txt2img_gallery .at-open").wait_for()

@@ -49,11 +49,12 @@ function engineWords() {
   return state === "busy" && engine?.doing && engine.doing.length < 32 ? engine.doing : words;
 }
 
+/* Used, and of how much; the second is left out where there is no room. */
 function memoryWords() {
   const engine = status.engines.find((one) => one.memory_total);
-  if (!engine) return "";
+  if (!engine) return ["", "", ""];
   const giga = (bytes) => (bytes / 2 ** 30).toFixed(1);
-  return `${giga(engine.memory_used)} of ${giga(engine.memory_total)} GB`;
+  return [giga(engine.memory_used), ` of ${giga(engine.memory_total)}`, " GB"];
 }
 
 class StatusLine extends HTMLElement {
@@ -61,10 +62,11 @@ class StatusLine extends HTMLElement {
     this.queue = element("button", { type: "button", class: "at-quiet-button", onclick: () => openTab("queue") });
     this.light = element("span", { class: "at-light", "aria-hidden": "true" });
     this.words = element("span", { class: "at-engine-words" });
-    this.memory = element("span", { class: "at-memory" });
+    this.memory = [element("span"), element("span", { class: "at-memory-total" }), element("span")];
+    const memory = element("span", { class: "at-memory", title: "Memory of the device" }, ...this.memory);
     const look = element("button", { type: "button", class: "at-quiet-button at-square", title: "Light or dark", "aria-label": "Light or dark", textContent: "◐", onclick: looks.toggle });
     const keys = element("button", { type: "button", class: "at-quiet-button at-square", title: "Keyboard shortcuts", "aria-label": "Keyboard shortcuts", textContent: "?", onclick: () => showShortcuts() });
-    this.replaceChildren(element("span", { class: "at-engine" }, this.light, this.words, this.memory), this.queue, look, keys);
+    this.replaceChildren(element("span", { class: "at-engine" }, this.light, this.words, memory), this.queue, look, keys);
     this.paint = this.paint.bind(this);
     board.addEventListener("status", this.paint);
     this.paint();
@@ -76,7 +78,7 @@ class StatusLine extends HTMLElement {
     const waiting = status.waiting + status.running;
     this.light.dataset.state = engineState();
     setText(this.words, engineWords());
-    setText(this.memory, memoryWords());
+    memoryWords().forEach((words, at) => setText(this.memory[at], words));
     setText(this.queue, `Queue ${waiting}`);
     this.queue.setAttribute("aria-label", `${waiting} ${waiting === 1 ? "job" : "jobs"} in the queue; show them`);
     this.title = status.engines.map((one) => [one.name, one.device_name ?? one.device, one.model].filter(Boolean).join(", ")).join("\n");
