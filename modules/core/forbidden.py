@@ -15,7 +15,9 @@ class Forbidden(MetaPathFinder):
     def __init__(self, packages: Iterable[str]) -> None:
         self.packages = frozenset(packages)
 
-    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
         """Raise ImportError for a forbidden package; leave all others to the finders behind this one."""
         if fullname.partition(".")[0] in self.packages:
             raise ImportError(

@@ -58,9 +58,10 @@ def read_header(path: Path) -> Header:
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
-            start = file.read(8)
+            start = file.read(9)
             _refuse_other_kinds(path, start)
-            (length,) = struct.unpack("<Q", start)
+            (length,) = struct.unpack("<Q", start[:8])
+            file.seek(8)
             if length > min(LONGEST_HEADER, size - 8):
                 raise InvalidModelFile(
                     f"{path.name} is no safetensors file, or it is cut off: its header would be {length:,} bytes long."
@@ -76,7 +77,8 @@ def read_header(path: Path) -> Header:
 def _refuse_other_kinds(path: Path, start: bytes) -> None:
     if len(start) < 8:
         raise InvalidModelFile(f"{path.name} is empty or cut off after {len(start)} bytes; copy or download it again.")
-    if start[:2] == b"PK" or start[:1] == b"\x80":
+    # a length may begin with these bytes too; only JSON follows it, and in a pickle or zip no brace stands here
+    if start[8:] != b"{" and (start[:2] == b"PK" or start[:1] == b"\x80"):
         raise InvalidModelFile(
             f"{path.name} is a pickle (.ckpt), which could run code when loaded; get the .safetensors version of it."
         )

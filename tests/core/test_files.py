@@ -123,6 +123,14 @@ def test_what_is_no_safetensors_file_is_refused(tmp_path, content, sentence):
         read_header(path)
 
 
+@pytest.mark.parametrize("length", [0x80, 0x280, 0x4B50])
+def test_a_length_that_begins_like_a_pickle_or_a_zip_is_no_pickle(tmp_path, length):
+    text = json.dumps({"a": entry()}).encode().ljust(length)
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(struct.pack("<Q", length) + text + b"\0" * 8)
+    assert read_header(path).shapes == {"a": (2,)}
+
+
 def test_a_missing_file_is_a_sentence(tmp_path):
     with pytest.raises(InvalidModelFile, match=r"gone.safetensors could not be read: No such file"):
         read_header(tmp_path / "gone.safetensors")
