@@ -51,10 +51,10 @@ class Sizes:
     pictures: int = 40_000
     encoded: int = 20_000
     autoencoder_steps: int = 5_300
-    decoder_steps: int = 3_000
+    decoder_steps: int = 1_750
     clip_steps: int = 400
     judge_steps: int = 1_000
-    unet_steps: int = 4_200
+    unet_steps: int = 5_700
     autoencoder: AutoencoderShape = field(default_factory=AutoencoderShape)
     clip: ClipShape = field(default_factory=ClipShape)
     judge: JudgeShape = field(default_factory=JudgeShape)
