@@ -72,7 +72,7 @@ def examine(exam: Exam) -> Figures:
     restored = restore(exam.model.vae, drawn)
     return Figures(
         asked=follow(exam, specs),
-        held_out=follow(exam, exam_specs(exam.words, exam.count // 4, held_out=True)),
+        held_out=follow(exam, exam_specs(exam.words, max(1, exam.count // 4), held_out=True)),
         ceiling=accuracy(exam.judge, to_tensor(restored), specs),
         floor={slot: 1 / len(words) for slot, words in exam.judge.slots.items()},
         demo=demo_rate(exam),
