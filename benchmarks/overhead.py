@@ -178,7 +178,7 @@ def measure(name: str, path: Path, side: int, steps: int, pairs: int) -> None:
     bare, pipeline = bare_loop(ours), diffusers_pipeline(ours)
     picture = ours()
     equal, near = psnr(picture, bare()), psnr(picture, pipeline())
-    print(f"<!-- {name}: PSNR to the bare loop {equal:.1f} dB, to diffusers {near:.1f} dB -->")
+    sys.stderr.write(f"{name}: PSNR to the bare loop {equal:.1f} dB, to diffusers {near:.1f} dB\n")
     if equal < 40:
         raise SystemExit("the bare loop draws another picture: nothing to compare")
     print(compare(f"{name}, bare loop", 1.01, timed(ours), timed(bare), pairs).row(), flush=True)
