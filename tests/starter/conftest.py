@@ -51,13 +51,11 @@ def tiny(tmp_path_factory, tiny_sizes) -> Build:
 @pytest.fixture(scope="session")
 def starter():
     """Path of the model in the repository."""
-    if not CHECKPOINT.exists():
-        pytest.skip("the starter model is not in this checkout")
+    assert CHECKPOINT.exists(), "the starter model belongs to every checkout"
     return CHECKPOINT
 
 
 @pytest.fixture(scope="session")
 def judges(starter):
-    if not (JUDGES / "judge.safetensors").exists():
-        pytest.skip("the judge is not in this checkout")
+    assert (JUDGES / "judge.safetensors").exists(), "the judge belongs to every checkout"
     return JUDGES
