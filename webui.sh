@@ -98,7 +98,9 @@ run_server() {
         "$python" "$here/app.py" "$@" &
         server=$!
         wait "$server"; status=$?
+        # A signal ends wait before the server ended, or after it did but before its status was read: ask again.
         while kill -0 "$server" 2>/dev/null; do wait "$server"; status=$?; done
+        if [ -n "$stopped" ]; then wait "$server"; status=$?; fi
         if [ -n "$stopped" ] || [ "$status" -eq 0 ] || [ "$status" -eq 2 ] || [ "$status" -eq 130 ]; then exit "$status"; fi
         if [ $((SECONDS - began)) -gt 30 ]; then crashes=0; fi
         crashes=$((crashes + 1))

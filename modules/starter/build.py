@@ -25,7 +25,7 @@ from modules.starter.export import (
     load_clip,
     load_judge,
 )
-from modules.starter.recipe import SHOWN, Build, Sizes
+from modules.starter.recipe import FULL_SIZES, SHOWN, Build, Sizes
 from modules.starter.tokenizer import write_tokenizer
 from modules.starter.world import draw, full_caption
 
@@ -42,9 +42,8 @@ def main() -> None:
     options = _options()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(options.threads if options.stage == "evaluate" else 1)
-    build = Build(
-        sizes=Sizes(), folder=options.work, shards=options.threads, early=CHECKPOINT if options.early else None
-    )
+    sizes = FULL_SIZES if options.full else Sizes()
+    build = Build(sizes=sizes, folder=options.work, shards=options.threads, early=CHECKPOINT if options.early else None)
     options.work.mkdir(parents=True, exist_ok=True)
     for stage in [options.stage] if options.stage else STAGES:
         run_stage(stage, build, options.prompts)
@@ -57,6 +56,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--work", type=Path, default=ROOT / "outputs" / "starter-build", help="folder for unfinished parts"
     )
+    parser.add_argument("--full", action="store_true", help="the whole word list; give it a --work folder of its own")
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1), help="shards of each training step")
     parser.add_argument("--prompts", type=int, default=500, help="how many prompts to evaluate with")
     parser.add_argument("--early", action="store_true", help="write an early checkpoint each time the U-Net is saved")

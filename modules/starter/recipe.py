@@ -26,7 +26,7 @@ from modules.starter.judge import Judge, JudgeShape, slot_words, train_judge
 from modules.starter.loop import Average, Plan, save_atomically
 from modules.starter.pictures import Bytes, Gallery, open_pictures
 from modules.starter.unet import Examples, UnetShape, build_unet, train_unet
-from modules.starter.world import FIRST, Spec, Vocabulary, full_caption
+from modules.starter.world import FIRST, FULL, Spec, Vocabulary, full_caption
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +60,18 @@ class Sizes:
     judge: JudgeShape = field(default_factory=JudgeShape)
     unet: UnetShape = field(default_factory=UnetShape)
     seed: int = 1
+
+
+FULL_SIZES = Sizes(  # the whole word list, for a machine with time: the second version
+    words=FULL,
+    autoencoder_steps=30_000,
+    decoder_steps=0,
+    clip_steps=4_000,
+    judge_steps=4_000,
+    unet_steps=60_000,
+    encoded=40_000,
+    autoencoder=AutoencoderShape(channels=(32, 64, 96, 128)),
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,12 +11,10 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from modules.core.flags import ROOT
 
-CHROMIUM = os.environ.get("ATELIER_CHROMIUM", "/usr/bin/chromium")
-SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 PATIENCE = 120.0  # seconds; machines that test are busy
 
 expect.set_options(timeout=float(os.environ.get("ATELIER_PATIENCE", "30")) * 1000)
@@ -90,14 +88,6 @@ def server(tmp_path_factory):
     (data / "models" / "Stable-diffusion" / "c-broken.safetensors").write_bytes(b"\x00" * 100)
     with serving(data) as served:
         yield served
-
-
-@pytest.fixture(scope="session")
-def browser():
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
-        yield opened
-        opened.close()
 
 
 class Visitor:

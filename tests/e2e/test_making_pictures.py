@@ -82,7 +82,7 @@ def test_a_reload_finds_the_running_job(page):
 def test_a_second_tab_finds_it_too_and_gets_the_picture(visit):
     visitor = visit()
     first = visitor.open()
-    start(first, width="128", height="128", steps="60", seed="5")
+    start(first, **LONG, seed="5")
     expect(words(first)).to_contain_text("step")
     second = visitor.context.new_page()
     second.goto(visitor.server.address)

@@ -51,7 +51,8 @@ def test_the_fit_to_an_autoencoder_is_better_than_its_mean_colour(small_file: Pa
         truth = torch.nn.functional.avg_pool2d(built.decode(latents), built.downscale)
     guess = colours.coloured(latents, found).permute(0, 3, 1, 2).float() / 127.5 - 1
     assert (guess - truth).square().mean() < (truth - truth.mean((0, 2, 3), keepdim=True)).square().mean()
-    assert colours.fitted(built) == found
+    again = colours.fitted(built)  # threads add up in whatever order: the last digit may differ
+    torch.testing.assert_close(torch.tensor(again.matrix), torch.tensor(found.matrix))
 
 
 def test_colours_are_bytes_whatever_the_latents_are() -> None:

@@ -157,18 +157,27 @@ class FormElement extends HTMLElement {
   connectedCallback() {
     const state = formState(this.getAttribute("prefix"));
     state.fields = JSON.parse(this.getAttribute("fields"));
-    /* Gradio may still be placing the components. */
-    requestAnimationFrame(() => {
-      Object.values(state.fields).forEach(explain);
-      restoreSections();
-    });
+    dress();
   }
 }
 customElements.define("at-form", FormElement);
 
+/* Gradio places components when it likes, after ours too, and may place one anew: look again whenever something came. */
+let dressing = false;
+function dress() {
+  if (dressing) return;
+  dressing = true;
+  requestAnimationFrame(() => {
+    dressing = false;
+    for (const { fields } of Object.values(formStates)) Object.values(fields ?? {}).forEach(explain);
+    restoreSections();
+  });
+}
+new MutationObserver(dress).observe(document.documentElement, { childList: true, subtree: true });
+
 function explain({ id, help }) {
   const place = by(id);
-  if (!place || !help) return;
+  if (!place || !help || by(`${id}_help`)) return;
   place.title = help;
   const note = element("span", { class: "at-offscreen", id: `${id}_help`, textContent: help });
   place.append(note);
@@ -271,11 +280,11 @@ const narrow = matchMedia("(max-width: 900px)");
 
 function restoreSections() {
   const kept = memory.get("sections", {});
-  for (const section of document.querySelectorAll(".at-section")) {
-    const head = section.querySelector("button.label-wrap");
-    if (!head || head.hasAttribute("aria-expanded")) continue;
+  for (const head of document.querySelectorAll(".at-section > button.label-wrap:not([aria-expanded])")) {
+    const section = head.parentElement;
     const open = () => head.classList.contains("open");
     const wanted = kept[section.id] ?? !narrow.matches;
+    head.setAttribute("aria-expanded", String(open())); /* at once: this head is taken care of */
     if (open() !== wanted) head.click();
     setTimeout(() => head.setAttribute("aria-expanded", String(open())));
     head.addEventListener("click", () =>

@@ -1,15 +1,11 @@
 """A real browser: the login form, the page under its security policy, and another site's page that tries to get in."""
 
 import http.server
-import os
-import shutil
 import threading
 from functools import partial
 
 import pytest
-from playwright.sync_api import sync_playwright
 
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
 ATTACK = """<!doctype html><title>evil</title>
 <form id="form" method="post" action="%(server)s/sdapi/v1/interrupt" target="frame"></form>
 <iframe name="frame"></iframe><img src="%(server)s/sdapi/v1/samplers">
@@ -28,14 +24,6 @@ ATTACK = """<!doctype html><title>evil</title>
   ]).then(() => told);
   document.getElementById("form").submit();
 </script>"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture
