@@ -19,6 +19,8 @@ PLUGIN_PACKAGES = (
     "modules.diffusion.samplers",
     "modules.diffusion.schedules",
     "modules.diffusion.guidance",
+    "modules.diffusion.adapters",
+    "modules.imaging.upscalers",
     "modules.families.kinds",
     "modules.engine.kinds",
 )

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from modules.core.requests import ImageRequest, ModelRecord
+from modules.core.requests import FileRecord, ModelRecord, Request
 
 # What the page lists but only an engine knows ------------------------------------------------------------------------
 
@@ -25,6 +25,8 @@ class Catalogue:
     samplers: tuple[Choice, ...] = ()
     schedules: tuple[Choice, ...] = ()
     families: tuple[Choice, ...] = ()
+    guidance: tuple[Choice, ...] = ()
+    upscalers: tuple[Choice, ...] = ()
     job_kinds: tuple[str, ...] = ()
 
 
@@ -105,11 +107,15 @@ class ImageReady:
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """The job ended. `interrupted`: its owner stopped it, what was made is kept. `note`: a remark for the page."""
+    """The job ended. `interrupted`: its owner stopped it, what was made is kept. `note`: a remark for the page.
+
+    `result`: what a job gives that makes no pictures: the words for a picture, the name of a merged file.
+    """
 
     job: str
     interrupted: bool = False
     note: str = ""
+    result: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,13 +140,27 @@ class ModelLoaded:
 
 
 @dataclass(frozen=True, kw_only=True)
+class InputPicture:
+    """A stored picture that a request works on: the bytes of its file."""
+
+    id: str
+    data: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunJob:
-    """Do this. `have`: indices of pictures that an earlier attempt has delivered. `preview_every`: steps, 0 for none."""
+    """Do this. `have`: indices of pictures that an earlier attempt has delivered. `preview_every`: steps, 0 for none.
+
+    `models`: every checkpoint that the request names, its own first. `files`: networks, embeddings, autoencoders and
+    upscalers that it may need. `inputs`: the pictures it works on.
+    """
 
     job: str
     kind: str
-    request: ImageRequest
+    request: Request
     models: tuple[ModelRecord, ...] = ()
+    files: tuple[FileRecord, ...] = ()
+    inputs: tuple[InputPicture, ...] = ()
     have: tuple[int, ...] = ()
     preview_every: int = 1
 
@@ -185,6 +205,7 @@ class EngineOptions:
     extensions: str = ""
     half: bool = True
     memory: str = "normal"  # normal, medvram, lowvram
-    attention: str = "sdpa"  # sdpa, xformers
+    attention: str = "sdpa"  # sdpa, xformers, sub-quadratic
+    cached_models: int = 1  # checkpoints kept in memory beside each other, as far as memory allows
     threads: int = 0  # 0: torch's own choice
     disabled: tuple[str, ...] = field(default=())

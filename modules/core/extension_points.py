@@ -13,6 +13,7 @@ n steps, t tokens, d width.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -50,7 +51,10 @@ class Sampler:
     variance-exploding form (clean latents + sigma * unit noise); `sigmas` is a list of n + 1 Python floats, falling,
     the last one 0. It must call `on_step` once for each of the n steps.
     `options` names the keyword arguments it takes beside: "noise" (a function () -> (b, c, h, w) unit noise, each
-    picture's own), "eta" (float). `order`: denoiser calls per step. `schedule`: what Automatic means for it.
+    picture's own), "brownian" (a function (sigma, sigma_next) -> (b, c, h, w) unit noise of a Brownian path), "eta",
+    "s_churn", "s_tmin", "s_tmax", "s_noise" (floats), "unipc_order" (int), "table" (the model's noise levels).
+    `order`: denoiser calls per step. `schedule`: what Automatic means for it. `ensd`: draws its noise after the first
+    from seed + ENSD. `discards`: leaves out the last level but one.
     `levels(steps, table) -> sigmas` is for samplers of the variance-preserving kind (DDIM), which visit training
     timesteps of their own whatever schedule is chosen; they start from noise * √(1 + sigma²) instead of noise * sigma,
     may end above 0, and their result is divided by √(1 + sigma²) of the last level.
@@ -62,6 +66,8 @@ class Sampler:
     order: int = 1
     schedule: str = "Uniform"
     options: tuple[str, ...] = ()
+    ensd: bool = False
+    discards: bool = False
     levels: Callable[[int, Sequence[float]], list[float]] | None = None
 
 
@@ -69,24 +75,67 @@ class Sampler:
 class Schedule:
     """Which noise levels the n steps visit.
 
-    `sigmas(steps, table) -> list of steps + 1 falling floats ending in 0`, where `table` is the model's training
-    noise levels, ascending, one per training timestep. `name` is the label, `key` the machine name.
+    `sigmas(steps, table, **options) -> list of steps + 1 falling floats, as a rule ending in 0`, where `table` is the
+    model's training noise levels, ascending, one per training timestep. `name` is the label, `key` the machine name.
+    `options` names the keyword arguments it takes: "sigma_min", "sigma_max", "rho", "beta_alpha", "beta_beta" (floats).
     """
 
     name: str
     key: str
-    sigmas: Callable[[int, Sequence[float]], list[float]]
+    sigmas: Callable[..., list[float]]
     aliases: tuple[str, ...] = ()
     default_rho: float = -1.0
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Guidance:
-    """`combine(cond, uncond, scale) -> denoised`, all (b, c, h, w)."""
+    """`combine(cond, uncond, scale, **options) -> denoised`, all (b, c, h, w) estimates of the clean latents.
+
+    `options` names the keyword arguments it takes: "x" (b, c, h, w) and "sigma" of the call, "guidance_rescale",
+    "threshold_percentile" (floats).
+    """
 
     name: str
-    combine: Callable[[Tensor, Tensor, float], Tensor]
+    combine: Callable[..., Tensor]
     aliases: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Use:
+    """A loaded network file and how strongly it is applied to the text encoder and to the U-Net. `dyn`: rank, or None."""
+
+    loaded: Any
+    text_encoder: float = 1.0
+    unet: float = 1.0
+    dyn: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adapter:
+    """A kind of network file that changes a model for the time of a job.
+
+    `kinds`: the words in prompts it answers to ("lora", "lyco"). `load(path) -> anything`; raises InvalidModelFile.
+    `applied(layers, uses)` is a context manager; `layers` maps every name by which such files address a layer to the
+    torch module (see `families/naming.py`); after the block every weight is what it was, bit for bit.
+    """
+
+    name: str
+    kinds: tuple[str, ...]
+    load: Callable[..., Any]
+    applied: Callable[..., AbstractContextManager[Any]]
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upscaler:
+    """`run(image, scale) -> image`: a PIL picture in RGB made `scale` times as large, about: who asked cuts it to size."""
+
+    name: str
+    run: Callable[[Any, float], Any]
+    aliases: tuple[str, ...] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,6 +221,12 @@ class Collect:
     def register_guidance(self) -> list[Guidance]: ...  # pyright: ignore[reportReturnType]
 
     @hookspec
+    def register_adapters(self) -> list[Adapter]: ...  # pyright: ignore[reportReturnType]
+
+    @hookspec
+    def register_upscalers(self) -> list[Upscaler]: ...  # pyright: ignore[reportReturnType]
+
+    @hookspec
     def register_families(self) -> list[Family]: ...  # pyright: ignore[reportReturnType]
 
     @hookspec
@@ -239,6 +294,8 @@ COLLECTED: Mapping[str, type] = {
     "register_samplers": Sampler,
     "register_schedules": Schedule,
     "register_guidance": Guidance,
+    "register_adapters": Adapter,
+    "register_upscalers": Upscaler,
     "register_families": Family,
     "register_job_kinds": JobKind,
     "register_storage_backends": StorageBackend,

@@ -9,11 +9,15 @@ def catalogue(plugins: Plugins) -> Catalogue:
     samplers = plugins.collect("register_samplers").values()
     schedules = plugins.collect("register_schedules").values()
     families = plugins.collect("register_families").values()
+    guidance = plugins.collect("register_guidance").values()
+    upscalers = plugins.collect("register_upscalers").values()
     return Catalogue(
         samplers=tuple(
             Choice(name=one.name, aliases=one.aliases, note=one.schedule, options=one.options) for one in samplers
         ),
         schedules=tuple(Choice(name=one.name, aliases=one.aliases, key=one.key) for one in schedules),
         families=tuple(Choice(name=one.name, aliases=one.aliases, note=one.note) for one in families),
+        guidance=tuple(Choice(name=one.name, aliases=one.aliases) for one in guidance),
+        upscalers=tuple(Choice(name=one.name, aliases=one.aliases, note=one.note) for one in upscalers),
         job_kinds=tuple(plugins.collect("register_job_kinds")),
     )

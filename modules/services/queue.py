@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from modules.core.errors import InvalidRequest, NotFound, Problem, QueueFull
-from modules.core.requests import ImageRequest
+from modules.core.requests import Request
 from modules.storage import jobs as rows
 from modules.storage.records import Job, State
 from modules.storage.store import Store
@@ -41,7 +41,7 @@ class Queue:
 
     # -- from the faces ----------------------------------------------------------------------------------------------
 
-    def submit(self, kind: str, request: ImageRequest, *, owner: str = "", label: str = "", id: str = "") -> Job:
+    def submit(self, kind: str, request: Request, *, owner: str = "", label: str = "", id: str = "") -> Job:
         """Accept a job. When this returns, it is on the disk.
 
         `id` may be chosen by the client; the same id again from the same owner answers the job that is there already,
@@ -128,9 +128,9 @@ class Queue:
         self._tell(job)
         return job
 
-    def finish(self, id: str, note: str = "") -> Job:
+    def finish(self, id: str, note: str = "", result: str = "") -> Job:
         """It ended with its result."""
-        return self._end(id, "done", note=note)
+        return self._end(id, "done", note=note, result=result)
 
     def interrupt(self, id: str, note: str = "") -> Job:
         """It was stopped; its state is the one that was asked for."""

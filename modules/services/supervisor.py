@@ -252,7 +252,7 @@ class Supervisor(threading.Thread):
         elif finished.interrupted:
             self._end(engine, id, lambda: queue.interrupt(id, note))
         else:
-            self._end(engine, id, lambda: queue.finish(id, note))
+            self._end(engine, id, lambda: queue.finish(id, note, finished.result))
 
     def _failed(self, engine: EngineConnection, failed: events.Failed) -> None:
         if failed.job:

@@ -22,6 +22,7 @@ def add(connection: Connection, **values: Any) -> Job:
         "sentence": "",
         "detail": "",
         "note": "",
+        "result": "",
         "stop": "",
         "engine": "",
     }
@@ -78,7 +79,7 @@ def id_of(connection: Connection, number: int) -> str:
 def _job(row: Row[Any]) -> Job:
     values: dict[str, Any] = dict(row._mapping)  # pyright: ignore[reportPrivateUsage]
     try:
-        request = from_json(json.loads(values["request"]), ImageRequest)
+        request = from_json(json.loads(values["request"]))
     except (ValueError, TypeError, AttributeError, BadMessage, RecursionError):
         values |= {"request": ImageRequest(), "kind": UNREADABLE}
     else:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from modules.core.requests import ImageRequest
+from modules.core.requests import Request
 
 State = Literal["waiting", "running", "done", "interrupted", "failed", "cancelled"]
 OVER: tuple[State, ...] = ("done", "interrupted", "failed", "cancelled")
@@ -16,12 +16,13 @@ class Job:
     `number` is the order of acceptance. `images`: pictures asked for. `attempts`: how often an engine has begun it.
     `stop`: "" or the state its owner asked for ("interrupted", "cancelled") while it runs. Times are Unix seconds.
     `sentence` says why it failed, `detail` folds out below it, `note` is a remark ("the engine ended; trying again").
+    `result`: what a job gives that makes no pictures.
     """
 
     id: str
     number: int
     kind: str
-    request: ImageRequest
+    request: Request
     owner: str
     label: str
     state: State
@@ -35,6 +36,7 @@ class Job:
     images: int
     stop: str = ""
     engine: str = ""
+    result: str = ""
 
     @property
     def over(self) -> bool:

@@ -3,7 +3,7 @@
 from sqlalchemy import Index, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-VERSION = "0001"
+VERSION = "0002"
 
 
 class Base(DeclarativeBase):
@@ -32,6 +32,7 @@ class JobRow(Base):
     images: Mapped[int]
     stop: Mapped[str]
     engine: Mapped[str]
+    result: Mapped[str]
 
     # AUTOINCREMENT: a number is never given twice, so that the order of acceptance survives deleted rows.
     __table_args__ = (Index("jobs_by_state", "state", "owner", "number"), {"sqlite_autoincrement": True})

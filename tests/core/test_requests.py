@@ -4,7 +4,8 @@ import pytest
 
 from modules.core.errors import InvalidRequest
 from modules.core.fields import shown_fields
-from modules.core.requests import LONGEST_PROMPT, ImageRequest, ModelRecord
+from modules.core.image_fields import LONGEST_PROMPT
+from modules.core.requests import ImageRequest, ModelRecord
 
 
 def complaint(**values):

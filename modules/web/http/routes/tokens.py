@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from modules.core.errors import InvalidRequest, Problem
 from modules.core.extension_points import Routes, hookimpl
-from modules.core.requests import LONGEST_PROMPT
+from modules.core.image_fields import LONGEST_PROMPT
 from modules.services.studio import Studio
 from modules.web.http.limits import new_router
 

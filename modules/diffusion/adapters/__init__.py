@@ -1,0 +1,1 @@
+"""Plugins: one kind of network file each; the contract is on `core.extension_points.Adapter`."""
