@@ -38,6 +38,7 @@ class JobContext:
     wishes: Wishes
     ending: threading.Event
     notes: list[str] = field(default_factory=list)  # remarks for the page, sent when the job is finished
+    result: list[str] = field(default_factory=list)  # what a job gives that makes no pictures; lines of text
 
     @property
     def have(self) -> frozenset[int]:

@@ -124,7 +124,9 @@ class Worker:
         )
         try:
             self._kinds.find(job.kind).run(job.request, context)
-            outcome: Any = events.Finished(job=job.job, note=" ".join(dict.fromkeys(context.notes)))
+            outcome: Any = events.Finished(
+                job=job.job, note=" ".join(dict.fromkeys(context.notes)), result="\n".join(context.result)
+            )
         except Ending:
             return
         except Cancelled:
