@@ -5,6 +5,14 @@ from pathlib import Path
 
 from modules.core.flags import ROOT, Flags
 
+FOLDERS = {  # below the models folder, by kind of file
+    "lora": ("Lora", "LyCORIS"),
+    "embedding": ("embeddings",),
+    "hypernetwork": ("hypernetworks",),
+    "vae": ("VAE",),
+    "upscaler": ("ESRGAN", "RealESRGAN", "SwinIR", "DAT", "BSRGAN"),
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
@@ -14,11 +22,22 @@ class Places:
     models: Path
     checkpoint: Path | None = None
     checkpoints_too: Path | None = None
+    vaes_too: Path | None = None
+    loras_too: Path | None = None
+    own_embeddings: Path | None = None
 
     @classmethod
     def of(cls, flags: Flags) -> "Places":
         """The places that the command line asks for."""
-        return cls(data=flags.data_dir, models=flags.models_dir, checkpoint=flags.ckpt, checkpoints_too=flags.ckpt_dir)
+        return cls(
+            data=flags.data_dir,
+            models=flags.models_dir,
+            checkpoint=flags.ckpt,
+            checkpoints_too=flags.ckpt_dir,
+            vaes_too=flags.vae_dir,
+            loras_too=flags.lora_dir,
+            own_embeddings=flags.embeddings_dir,
+        )
 
     @property
     def outputs(self) -> Path:
@@ -34,6 +53,11 @@ class Places:
     def fleeting(self) -> Path:
         """Pictures that an API client fetches and nobody asked to keep."""
         return self.outputs / ".fleeting"
+
+    @property
+    def inputs(self) -> Path:
+        """Pictures that people bring along to work on."""
+        return self.outputs / ".inputs"
 
     @property
     def database(self) -> Path:
@@ -66,3 +90,10 @@ class Places:
         shipped = ROOT / "models" / "Stable-diffusion"
         folders = [self.models / "Stable-diffusion", *([self.checkpoints_too] if self.checkpoints_too else []), shipped]
         return tuple(dict.fromkeys(folders))
+
+    def folders(self, kind: str) -> tuple[Path, ...]:
+        """Folders searched for files of a `FileRecord.kind`; what is fetched goes into the first."""
+        further = {"vae": self.vaes_too, "lora": self.loras_too}.get(kind)
+        own = [self.own_embeddings or self.data / "embeddings"] if kind == "embedding" else []
+        below = [self.models / name for name in FOLDERS[kind]]
+        return tuple(dict.fromkeys([*own, *below, *([further] if further else [])]))

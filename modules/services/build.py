@@ -14,6 +14,7 @@ from modules.services.desk import Desk
 from modules.services.engines import Engines
 from modules.services.extensions import Extensions
 from modules.services.gallery import Gallery
+from modules.services.inputs import Inputs, inputs_needed
 from modules.services.library import Library
 from modules.services.needs import Needs
 from modules.services.queue import Queue
@@ -43,6 +44,7 @@ def open_studio(
         needs = _needs(store, flags, places, plugins, engine_command)
         needs.gallery.recover()
         again = needs.queue.recover()
+        needs.inputs.sweep()
         if again:
             log.info("%d jobs that were running when the server ended wait again", again)
         needs.library.start_hashing()
@@ -64,6 +66,7 @@ def _needs(store: Store, flags: Flags, places: Places, plugins: Plugins, engine_
         queue=queue,
         watch=Watch(queue, gallery),
         gallery=gallery,
+        inputs=Inputs(places.inputs, needed=lambda: inputs_needed(queue), check_room=gallery.check_room),
         library=Library(places, places.cache / "hashes.json"),
         settings=Settings(lambda: plugins.collect("register_settings"), places.settings),
         catalogue=CatalogueKeeper(places.cache / "catalogue.json"),
@@ -90,6 +93,7 @@ def _studio(needs: Needs, engines: Engines, notices: tuple[str, ...]) -> Studio:
         engines=engines,
         library=needs.library,
         gallery=needs.gallery,
+        inputs=needs.inputs,
         settings=needs.settings,
         catalogue=needs.catalogue,
         tokens=TokenCounter(TOKENIZER),

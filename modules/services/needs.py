@@ -9,6 +9,7 @@ from modules.core.plugins import Plugins
 from modules.services.catalogue import CatalogueKeeper
 from modules.services.connection import COMMAND
 from modules.services.gallery import Gallery
+from modules.services.inputs import Inputs
 from modules.services.library import Library
 from modules.services.queue import Queue
 from modules.services.settings import Settings
@@ -22,6 +23,7 @@ class Needs:
     queue: Queue
     watch: Watch
     gallery: Gallery
+    inputs: Inputs
     library: Library
     settings: Settings
     catalogue: CatalogueKeeper

@@ -9,6 +9,7 @@ from modules.services.desk import Desk
 from modules.services.engines import Engines
 from modules.services.extensions import Extensions
 from modules.services.gallery import Gallery
+from modules.services.inputs import Inputs
 from modules.services.library import Library
 from modules.services.queue import Queue
 from modules.services.settings import Settings
@@ -18,7 +19,7 @@ from modules.services.watch import Watch
 
 @dataclass(frozen=True, kw_only=True)
 class Studio:
-    """The ten services, and how and where the server runs. `notices`: what an administrator should know of the start."""
+    """The services, and how and where the server runs. `notices`: what an administrator should know of the start."""
 
     desk: Desk
     queue: Queue
@@ -26,6 +27,7 @@ class Studio:
     engines: Engines
     library: Library
     gallery: Gallery
+    inputs: Inputs
     settings: Settings
     catalogue: CatalogueKeeper
     tokens: TokenCounter
