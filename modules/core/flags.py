@@ -26,6 +26,10 @@ class Flags:
     models_dir: Path
     ckpt: Path | None
     ckpt_dir: Path | None
+    vae_dir: Path | None
+    lora_dir: Path | None
+    embeddings_dir: Path | None
+    no_hashing: bool
     api: bool
     nowebui: bool
     autolaunch: bool
@@ -91,6 +95,9 @@ def _checked(values: Any) -> Flags:
         "models_dir": models_dir,
         "ckpt": _path(values.ckpt),
         "ckpt_dir": _path(values.ckpt_dir),
+        "vae_dir": _path(values.vae_dir),
+        "lora_dir": _path(values.lora_dir),
+        "embeddings_dir": _path(values.embeddings_dir),
         "use_cpu": tuple(values.use_cpu),
     }
     return Flags(**known)
@@ -160,6 +167,10 @@ def _add_paths(group: argparse._ArgumentGroup) -> None:  # pyright: ignore[repor
     group.add_argument("--models-dir", help="where the models live (<data-dir>/models)")
     group.add_argument("--ckpt", help="checkpoint to load first; it is listed wherever it lies")
     group.add_argument("--ckpt-dir", help="a further folder with checkpoints")
+    group.add_argument("--vae-dir", help="a further folder with autoencoders (VAE)")
+    group.add_argument("--lora-dir", help="a further folder with LoRA files")
+    group.add_argument("--embeddings-dir", help="textual inversion embeddings (<data-dir>/embeddings)")
+    group.add_argument("--no-hashing", action="store_true", help="never compute the SHA-256 of large model files")
 
 
 def _add_device(group: argparse._ArgumentGroup) -> None:  # pyright: ignore[reportPrivateUsage]

@@ -79,3 +79,18 @@ def test_places_follow_the_flags(tmp_path):
 
 def test_use_cpu_takes_the_fields_words():
     assert flags("--use-cpu", "all").use_cpu == ("all",)
+
+
+def test_folders_of_networks(tmp_path):
+    given = {"vae": "--vae-dir", "lora": "--lora-dir", "embedding": "--embeddings-dir"}
+    words = [word for kind, flag in given.items() for word in (flag, str(tmp_path / kind))]
+    plain = Places.of(parse_flags(["--data-dir", str(tmp_path)], {}))
+    places = Places.of(parse_flags(["--data-dir", str(tmp_path), *words, "--no-hashing"], {}))
+    models = tmp_path / "models"
+    assert plain.folders("lora") == (models / "Lora", models / "LyCORIS")
+    assert places.folders("lora") == (models / "Lora", models / "LyCORIS", tmp_path / "lora")
+    assert places.folders("vae") == (models / "VAE", tmp_path / "vae")
+    assert plain.folders("embedding") == (tmp_path / "embeddings", models / "embeddings")
+    assert places.folders("embedding") == (tmp_path / "embedding", models / "embeddings")
+    assert plain.folders("upscaler")[0] == models / "ESRGAN"
+    assert plain.folders("hypernetwork") == (models / "hypernetworks",)
