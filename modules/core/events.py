@@ -203,6 +203,7 @@ class EngineOptions:
     device: str
     name: str
     extensions: str = ""
+    checkpoints: str = ""  # folder for checkpoints that jobs make
     half: bool = True
     memory: str = "normal"  # normal, medvram, lowvram
     attention: str = "sdpa"  # sdpa, xformers, sub-quadratic

@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from modules.core.errors import Cancelled, Skipped
@@ -37,6 +38,7 @@ class JobContext:
     status: Status
     wishes: Wishes
     ending: threading.Event
+    checkpoints: Path = field(default_factory=Path)  # folder for checkpoints that jobs make
     notes: list[str] = field(default_factory=list)  # remarks for the page, sent when the job is finished
     result: list[str] = field(default_factory=list)  # what a job gives that makes no pictures; lines of text
 

@@ -42,7 +42,7 @@ class Worker:
     """One device, one job at a time."""
 
     def __init__(self, options: events.EngineOptions, connection: Connection, plugins: Plugins) -> None:
-        self._connection, self._plugins = connection, plugins
+        self._options, self._connection, self._plugins = options, connection, plugins
         self._device = torch.device(options.device)
         _set_threads(options.threads)
         if options.extensions:
@@ -121,6 +121,7 @@ class Worker:
             status=self._status,
             wishes=self._wishes[job.job],
             ending=self._ending,
+            checkpoints=Path(self._options.checkpoints),
         )
         try:
             self._kinds.find(job.kind).run(job.request, context)

@@ -192,6 +192,7 @@ class Supervisor(threading.Thread):
             device=self.state.device,
             name=self.state.name,
             extensions=str(self._needs.places.extensions),
+            checkpoints=str(self._needs.places.models / "Stable-diffusion"),
             half=not flags.no_half,
             memory=flags.memory,
             attention="xformers" if flags.xformers else "sdpa",
