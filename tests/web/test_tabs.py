@@ -9,7 +9,8 @@ from modules.core.errors import InvalidRequest, Problem, QueueFull
 from modules.core.events import PluginReport
 from modules.core.plugins import Plugins
 from modules.imaging.metadata import png_bytes
-from modules.web.tabs import extensions, png_info, txt2img
+from modules.web.tabs import extensions, png_info
+from modules.web.widgets import generating
 from modules.web.widgets.order import SAMPLERS, in_order
 
 TEXT = "a <b>cat</b>\nNegative prompt: dogs\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 5, Size: 64x96"
@@ -74,12 +75,12 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path):
 
 
 def test_a_refusal_names_the_fields():
-    answer = json.loads(txt2img._refusal(InvalidRequest(Problem(field="width", message="Width is 7."))))
+    answer = json.loads(generating.refused(InvalidRequest(Problem(field="width", message="Width is 7."))))
     assert answer == {"sentence": "Width is 7.", "fields": {"width": "Width is 7."}}
 
 
 def test_a_refusal_without_fields_is_a_sentence():
-    assert json.loads(txt2img._refusal(QueueFull("Too many."))) == {"sentence": "Too many.", "fields": {}}
+    assert json.loads(generating.refused(QueueFull("Too many."))) == {"sentence": "Too many.", "fields": {}}
 
 
 def test_lists_are_in_the_fields_order():

@@ -227,16 +227,16 @@ addEventListener("blur", (event) => event.target.matches?.(".at-studio input[typ
 /* -- live token count ---------------------------------------------------------------------------------------------------- */
 
 const counted = {};
-let countTimer = 0;
+const countTimers = {};
 
 function countTokens(prefix) {
-  clearTimeout(countTimer);
-  countTimer = setTimeout(() => ["prompt", "negative_prompt"].forEach((name) => countField(prefix, name)), 150);
+  clearTimeout(countTimers[prefix]);
+  countTimers[prefix] = setTimeout(() => ["prompt", "negative_prompt"].forEach((name) => countField(prefix, name)), 150);
 }
 
 async function countField(prefix, name) {
   const { fields, values } = formState(prefix);
-  const place = fields[name] && by(fields[name].id);
+  const place = fields?.[name] && by(fields[name].id);
   const text = values[name] ?? "";
   if (!place || counted[fields[name].id] === text) return;
   counted[fields[name].id] = text;
@@ -268,14 +268,15 @@ function offerUndo(sentence, undo) {
 /* -- sections ---------------------------------------------------------------------------------------------------------- */
 
 const BUTTON_HELP = {
-  txt2img_generate: "Make the picture (Ctrl+Enter)",
-  txt2img_skip: "Leave this batch and go on with the next (Alt+Enter)",
-  txt2img_interrupt: "Stop; what is finished is kept (Esc)",
-  txt2img_paste: "Read prompt and settings from a picture's text that stands in the prompt",
-  txt2img_clear_prompt: "Empty both prompts; can be undone for ten seconds",
+  generate: "Make the picture (Ctrl+Enter)",
+  skip: "Leave this batch and go on with the next (Alt+Enter)",
+  interrupt: "Stop; what is finished is kept (Esc)",
+  paste: "Read prompt and settings from a picture's text that stands in the prompt",
+  clear_prompt: "Empty both prompts; can be undone for ten seconds",
 };
 
-/* Folded sections stay folded. On a narrow page they start folded: the picture comes first. */
+/* Folded sections stay folded. On a narrow page all start folded, because the picture comes first; anywhere those marked
+   `at-folded`, for what few people need. */
 const narrow = matchMedia("(max-width: 900px)");
 
 function restoreSections() {
@@ -283,7 +284,7 @@ function restoreSections() {
   for (const head of document.querySelectorAll(".at-section > button.label-wrap:not([aria-expanded])")) {
     const section = head.parentElement;
     const open = () => head.classList.contains("open");
-    const wanted = kept[section.id] ?? !narrow.matches;
+    const wanted = kept[section.id] ?? !(narrow.matches || section.classList.contains("at-folded"));
     head.setAttribute("aria-expanded", String(open())); /* at once: this head is taken care of */
     if (open() !== wanted) head.click();
     setTimeout(() => head.setAttribute("aria-expanded", String(open())));
@@ -295,5 +296,5 @@ function restoreSections() {
     );
   }
   for (const button of document.querySelectorAll("button.at-icon")) button.title ||= button.textContent.trim();
-  for (const [id, words] of Object.entries(BUTTON_HELP)) by(id)?.setAttribute("title", words);
+  for (const form of Object.keys(formStates)) for (const [id, words] of Object.entries(BUTTON_HELP)) by(`${form}_${id}`)?.setAttribute("title", words);
 }

@@ -3,7 +3,8 @@
 const jobs = (atelier.jobs = {
   live: null /* the job that is followed, or the last one that ended */,
   sendingSince: 0,
-  refusal: null /* {sentence, detail} why nothing was queued */,
+  form: "txt2img" /* the form that asked last */,
+  refusal: null /* {form, sentence} why nothing was queued */,
   connected: true,
 });
 
@@ -15,8 +16,10 @@ let patience = 0;
 
 /* -- Generate ------------------------------------------------------------------------------------------------------- */
 
-jobs.sending = (values) => {
-  forms.clearProblems("txt2img");
+/* Forms are known by the prefix of their elements' ids: txt2img, img2img. */
+jobs.sending = (form, values) => {
+  forms.clearProblems(form);
+  jobs.form = form;
   jobs.refusal = null;
   if (!active()) jobs.live = null; /* what an earlier job said is over */
   jobs.sendingSince = Date.now();
@@ -25,7 +28,7 @@ jobs.sending = (values) => {
   return values;
 };
 
-jobs.sent = (ticket) => {
+jobs.sent = (form, ticket) => {
   jobs.sendingSince = 0;
   const { job, sentence, fields } = JSON.parse(ticket);
   if (job) {
@@ -34,16 +37,16 @@ jobs.sent = (ticket) => {
       follow(job);
     } /* else its turn comes when the followed one has ended: see findMine */
   } else {
-    const placed = forms.showProblems("txt2img", fields ?? {});
-    jobs.refusal = { sentence: placed ? "Nothing was queued: see the marked field." : sentence };
+    const placed = forms.showProblems(form, fields ?? {});
+    jobs.refusal = { form, sentence: placed ? "Nothing was queued: see the marked field." : sentence };
     announce(sentence);
   }
   tell("jobs");
 };
 
-jobs.notSent = () => {
+jobs.notSent = (form) => {
   jobs.sendingSince = 0;
-  jobs.refusal = { sentence: "The server could not take this job. Nothing is lost: press Generate again in a moment." };
+  jobs.refusal = { form, sentence: "The server could not take this job. Nothing is lost: press Generate again in a moment." };
   announce(jobs.refusal.sentence);
   tell("jobs");
 };
@@ -63,10 +66,13 @@ jobs.skip = () => {
   announce("Skipping.");
 };
 
+/* The form whose Generate can be seen; on another tab the one that asked last. */
+const formInSight = () => Object.keys(formStates).find((form) => seen(by(`${form}_generate`))) ?? jobs.form;
+
 /* Ctrl+Enter while a job runs: that one is given up for the new one. */
 jobs.generate = () => {
   if (active()) jobs.interrupt();
-  by("txt2img_generate")?.click();
+  by(`${formInSight()}_generate`)?.click();
 };
 
 /* -- following -------------------------------------------------------------------------------------------------------- */
@@ -130,7 +136,7 @@ async function lookAgain() {
 function forget(sentence) {
   following = "";
   jobs.live = null;
-  jobs.refusal = { sentence };
+  jobs.refusal = { form: jobs.form, sentence };
   tell("jobs");
 }
 

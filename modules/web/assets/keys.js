@@ -45,7 +45,7 @@ function taken(event, call) {
 
 /* An open drop-down list has the first right to Esc. */
 const openList = () => document.querySelector('[role="combobox"][aria-expanded="true"], input[aria-expanded="true"]');
-const promptBox = (target) => target.matches?.("#txt2img_prompt textarea, #txt2img_neg_prompt textarea");
+const promptBox = (target) => target.matches?.('.at-studio [id$="_prompt"] textarea');
 
 /* -- weights ----------------------------------------------------------------------------------------------------------- */
 

@@ -1,11 +1,11 @@
 /* The line below Generate: what is going on, how far, how long. */
 
-function progressWords() {
+function progressWords(form) {
   const live = jobs.live;
   if (jobs.sendingSince) return { words: sendingWords(), fraction: null };
   if (!jobs.connected) return { words: "The server does not answer; it may be restarting. Your job is kept, trying again…", fraction: null, trouble: true };
   if (active()) return live.state === "waiting" ? waitingWords(live) : runningWords(live);
-  if (jobs.refusal) return { words: jobs.refusal.sentence, trouble: true };
+  if (jobs.refusal?.form === form) return { words: jobs.refusal.sentence, trouble: true };
   if (live) return { words: endedWords(live), trouble: live.state === "failed" };
   return idleWords();
 }
@@ -63,6 +63,7 @@ function idleWords() {
 
 class ProgressLine extends HTMLElement {
   connectedCallback() {
+    this.form = this.getAttribute("form");
     this.bar = element("div", { class: "at-bar", role: "progressbar", "aria-label": "Progress of the picture", "aria-valuemin": 0, "aria-valuemax": 100 });
     this.fillPart = element("div", { class: "at-bar-fill" });
     this.bar.append(this.fillPart);
@@ -76,7 +77,7 @@ class ProgressLine extends HTMLElement {
     ["jobs", "status", "model"].forEach((name) => board.removeEventListener(name, this.paint));
   }
   paint() {
-    const { words, fraction, trouble, quiet } = progressWords();
+    const { words, fraction, trouble, quiet } = progressWords(this.form);
     const busy = jobs.sendingSince || active() || !jobs.connected;
     setText(this.words, words);
     this.className = [busy && "at-busy", trouble && "at-trouble", quiet && "at-quiet", busy && fraction == null && "at-unknown"].filter(Boolean).join(" ");
@@ -84,20 +85,20 @@ class ProgressLine extends HTMLElement {
     this.fillPart.style.transform = `scaleX(${busy ? (fraction ?? 0) : 0})`;
     if (fraction == null) this.bar.removeAttribute("aria-valuenow");
     else this.bar.setAttribute("aria-valuenow", percent);
-    paintButtons(busy);
+    paintButtons(this.form, busy);
     document.title = active() && jobs.live.state === "running" && fraction ? `${percent} % · Atelier` : "Atelier";
     speakNow(percent);
   }
 }
 customElements.define("at-progress", ProgressLine);
 
-function paintButtons(busy) {
+function paintButtons(form, busy) {
   document.body.toggleAttribute("data-busy", Boolean(busy));
-  for (const id of ["txt2img_skip", "txt2img_interrupt"]) {
-    const button = by(id);
+  for (const what of ["skip", "interrupt"]) {
+    const button = by(`${form}_${what}`);
     if (button) button.disabled = !active();
   }
-  by("txt2img_generate")?.setAttribute("aria-busy", String(Boolean(jobs.sendingSince)));
+  by(`${form}_generate`)?.setAttribute("aria-busy", String(Boolean(jobs.sendingSince && jobs.form === form)));
 }
 
 /* A screen reader hears quarters, not steps. */

@@ -8,7 +8,7 @@ async function readStatus() {
   try {
     Object.assign(status, await ask("api/v1/engines", { seconds: 5 }), { up: true, asked: true });
     const working = ["ready", "busy"];
-    if (!working.includes(before) && working.includes(engineState())) by("txt2img_refresh_choices")?.click();
+    if (!working.includes(before) && working.includes(engineState())) Object.keys(formStates).forEach((form) => by(`${form}_refresh_choices`)?.click());
     if (status.waiting || status.running) tell("busy");
   } catch {
     status.up = false;

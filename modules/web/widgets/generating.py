@@ -1,0 +1,147 @@
+"""What the tabs that make pictures have in common: the buttons, the way of a request to the desk, sampling and seed.
+
+Generate hands a request to the desk and returns the job's id at once; the page's script follows the job by itself (see
+`assets/jobs.js`), so a reload, a second tab or a restart of the server loses nothing.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from modules.core.errors import AtelierError, InvalidRequest
+from modules.core.events import Choice
+from modules.web.widgets.form import Form
+from modules.web.widgets.instant import INSTANT, element, page_in_making
+from modules.web.widgets.order import SAMPLERS, SCHEDULES, in_order
+
+
+@dataclass(frozen=True, kw_only=True)
+class Buttons:
+    """A tab's buttons, and the hidden line through which Python and the page's script hand each other text."""
+
+    generate: gr.Button
+    skip: gr.Button
+    interrupt: gr.Button
+    paste: gr.Button
+    clear: gr.Button
+    ticket: gr.Textbox
+
+
+def prompts(form: Form) -> None:
+    """The two texts, at the top."""
+    with gr.Column(elem_id=f"{form.prefix}_toprow"):
+        form.add("prompt", lines=3, max_lines=12, placeholder="What to draw")
+        form.add("negative_prompt", lines=2, max_lines=8, placeholder="What to stay away from")
+
+
+def actions(id: str) -> Buttons:
+    """Generate, the line of progress, and what stops a job."""
+    with gr.Column(elem_id=f"{id}_actions_column"):
+        generate = gr.Button("Generate", variant="primary", elem_id=f"{id}_generate")
+        element(f'<at-progress form="{id}"></at-progress>', elem_id=f"{id}_progress")
+        with gr.Row(elem_id=f"{id}_stop"):
+            skip = gr.Button("Skip", elem_id=f"{id}_skip", min_width=0)
+            interrupt = gr.Button("Interrupt", elem_id=f"{id}_interrupt", min_width=0)
+    with gr.Row(elem_id=f"{id}_tools"):
+        paste = gr.Button("Read settings", elem_id=f"{id}_paste", min_width=0)
+        clear = gr.Button("Clear prompts", elem_id=f"{id}_clear_prompt", min_width=0)
+    ticket = gr.Textbox(visible="hidden", elem_id=f"{id}_ticket", label="Answer of the server")
+    return Buttons(generate=generate, skip=skip, interrupt=interrupt, paste=paste, clear=clear, ticket=ticket)
+
+
+def sampling(studio: Any, form: Form) -> None:
+    """Sampler, schedule, steps, guidance."""
+    known = studio.catalogue.now()
+    with gr.Accordion("Sampling", elem_id=f"{form.prefix}_sampling_section", elem_classes="at-section"):
+        with gr.Row():
+            form.add("sampler", names(known.samplers, SAMPLERS), min_width=120)
+            form.add("schedule", names(known.schedules, SCHEDULES), min_width=120)
+        with gr.Row():
+            form.add("steps", min_width=120)
+            form.add("cfg_scale", min_width=120)
+
+
+def size(form: Form) -> None:
+    """Width and height, a button that swaps them, and common shapes."""
+    with gr.Row(elem_classes="at-size"):
+        form.add("width", min_width=100)
+        swap = gr.Button("Swap width and height", elem_id=f"{form.prefix}_res_switch_btn", **_icon())
+        form.add("height", min_width=100)
+    element(f'<at-ratios form="{form.prefix}"></at-ratios>')
+    in_script(swap, f"atelier.forms.swapSize('{form.prefix}')")
+
+
+def number(form: Form) -> None:
+    """How many."""
+    with gr.Row():
+        form.add("batch_count", min_width=120)
+        form.add("batch_size", min_width=120)
+
+
+def seed(form: Form) -> None:
+    """The seed, a button for a random one and one for that of the picture shown."""
+    with gr.Row(elem_classes="at-seed"):
+        form.add("seed", min_width=120)
+        fresh = gr.Button("Random seed", elem_id=f"{form.prefix}_random_seed", **_icon())
+        again = gr.Button("Seed of the picture", elem_id=f"{form.prefix}_reuse_seed", **_icon())
+    in_script(fresh, f"atelier.forms.randomSeed('{form.prefix}')")
+    in_script(again, f"atelier.forms.reuseSeed('{form.prefix}')")
+
+
+def connect(form: Form, buttons: Buttons) -> None:
+    """The buttons that are answered by the page's script alone, and reading a picture's text."""
+    in_script(buttons.skip, "atelier.jobs.skip()")
+    in_script(buttons.interrupt, "atelier.jobs.interrupt()")
+    in_script(buttons.clear, f"atelier.forms.clear('{form.prefix}')")
+    form.paste_from(buttons.paste, buttons.ticket)
+
+
+def answered(form: Form, buttons: Buttons, sent: Any) -> None:
+    """Tell the page's script what came of `sent`, the event that submits."""
+    sent.success(fn=None, inputs=buttons.ticket, js=f"ticket => atelier.jobs.sent('{form.prefix}', ticket)", **INSTANT)
+    sent.failure(fn=None, js=f"() => atelier.jobs.notSent('{form.prefix}')", **INSTANT)
+
+
+def accepted(job: Any) -> str:
+    """The ticket of a queued job."""
+    return json.dumps({"job": job.id})
+
+
+def refused(error: AtelierError) -> str:
+    """Why nothing was queued, by field, for the page's script to put below the controls."""
+    problems = error.problems if isinstance(error, InvalidRequest) else ()
+    return json.dumps({"sentence": str(error), "fields": {one.field: one.message for one in problems}})
+
+
+def keep_choices_fresh(studio: Any, form: Form) -> None:
+    """An engine may know more than when the page was built: at the very first start nothing was known yet."""
+
+    def now() -> list[Any]:
+        known = studio.catalogue.now()
+        return [_update(names(known.samplers, SAMPLERS)), _update(names(known.schedules, SCHEDULES))]
+
+    outputs = [form.components["sampler"], form.components["schedule"]]
+    page_in_making().load(now, None, outputs, **INSTANT)
+    refresh = gr.Button(visible="hidden", elem_id=f"{form.prefix}_refresh_choices")
+    refresh.click(now, None, outputs, **INSTANT)
+
+
+def in_script(button: gr.Button, call: str) -> None:
+    """Answer a button in the browser alone."""
+    button.click(fn=None, js=f"() => {call}", **INSTANT)
+
+
+def names(choices: Iterable[Choice], order: tuple[str, ...]) -> list[str]:
+    """The choices' names as the field orders them."""
+    return in_order([one.name for one in choices], order)
+
+
+def _icon() -> dict[str, Any]:
+    return {"elem_classes": "at-icon", "scale": 0, "min_width": 44}
+
+
+def _update(names: list[str]) -> Any:
+    return gr.update(choices=names) if names else gr.skip()
