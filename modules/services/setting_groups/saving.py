@@ -1,4 +1,4 @@
-"""Settings about the files of pictures."""
+"""Settings about the files of pictures and what API clients get."""
 
 from modules.core.extension_points import hookimpl
 from modules.core.settings import Setting
@@ -22,7 +22,23 @@ def register_settings() -> list[Setting]:
             default="png",
             label="File format for images",
             section=SECTION,
-            options=("png",),
-            help="PNG keeps every pixel and the text of the picture.",
+            options=("png", "jpg", "jpeg", "webp"),
+            help="How the HTTP API sends pictures. Files on the disk are always PNG, which keeps every pixel.",
+        ),
+        Setting(
+            name="jpeg_quality",
+            default=80,
+            label="Quality for saved jpeg and webp images",
+            section=SECTION,
+            minimum=1,
+            maximum=100,
+            help="Of pictures that the HTTP API sends as jpg or webp.",
+        ),
+        Setting(
+            name="return_grid",
+            default=True,
+            label="Show grid in results for web",
+            section=SECTION,
+            help="API clients that save their pictures get a sheet of all of them first.",
         ),
     ]
