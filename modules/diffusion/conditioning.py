@@ -1,24 +1,56 @@
 """Text embeddings with emphasis, from chunks of 77 tokens: Radford et al. 2021, arXiv:2103.00020, as Stable Diffusion uses it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from modules.core.errors import UnknownName
+from modules.diffusion.embeddings import Inserted, inserting
 
 NO_MEAN = 0.01  # of the deviation
 
 
 class Chunk(Protocol):
-    """77 tokens, start and end included, and the weight of each."""
+    """77 tokens, start and end included, the weight of each, and where vectors of embeddings go."""
 
     @property
     def tokens(self) -> Sequence[int]: ...
 
     @property
     def weights(self) -> Sequence[float]: ...
+
+    @property
+    def inserted(self) -> Sequence[Inserted]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What a kind of model takes from one of its text encoders.
+
+    `layer`: which of the states after the layers, counted from the end; -1 is the last. `normed`: whether the final
+    layer norm is applied to it. `skips`: whether clip skip n takes the n-th from the end instead. `pooled`: whether the
+    projected state of the first end token is wanted too. `zero_padding`: tokens after the first end token are 0, which
+    is what OpenCLIP was trained with.
+    """
+
+    layer: int = -1
+    normed: bool = True
+    skips: bool = True
+    pooled: bool = False
+    zero_padding: bool = False
+
+    def with_clip_skip(self, clip_skip: int) -> "Reading":
+        """This reading at another layer, if clip skip means anything to it."""
+        if not self.skips:
+            return self
+        return Reading(layer=-max(1, clip_skip), normed=self.normed, pooled=self.pooled, zero_padding=self.zero_padding)
+
+
+FIRST_STABLE_DIFFUSION = Reading()
 
 
 def multiply(z: Tensor, weights: Tensor) -> Tensor:
@@ -46,36 +78,65 @@ EMPHASIS: dict[str, Callable[[Tensor, Tensor], Tensor] | None] = {
 
 
 @torch.inference_mode()
-def encode(
-    chunks_per_prompt: Sequence[Sequence[Chunk]], text_encoder: Any, *, clip_skip: int = 1, emphasis: str = "Original"
-) -> Tensor:
-    """Text embeddings (b, 77k, d) of b prompts with k chunks each, in the dtype and on the device of the encoder.
+def read(
+    chunks_per_prompt: Sequence[Sequence[Chunk]],
+    text_encoder: Any,
+    reading: Reading = FIRST_STABLE_DIFFUSION,
+    *,
+    emphasis: str = "Original",
+    vectors: Mapping[str, Tensor] | None = None,
+) -> tuple[Tensor, Tensor | None]:
+    """States (b, 77k, d) of b prompts with k chunks each and, if wanted, the pooled ones (b, p) of their first chunks.
 
-    text_encoder: a transformers CLIPTextModel.  clip_skip: 1 is its last layer, n the n-th from the end with the
-    final layer norm.  Raises ValueError when the prompts have different numbers of chunks, UnknownName for emphasis.
+    Both in the dtype and on the device of the encoder, a CLIPTextModel of transformers, with projection for pooled ones.
+    vectors: what stands for the embeddings that the chunks name, each (v, d).
+    Raises ValueError when the prompts have different numbers of chunks, UnknownName for emphasis.
     """
     if emphasis not in EMPHASIS:
         raise UnknownName("emphasis", emphasis)
-    columns = list(zip(*chunks_per_prompt, strict=True))
-    return torch.cat([_encode_one(column, text_encoder, clip_skip, EMPHASIS[emphasis]) for column in columns], dim=1)
+    found = [
+        _read_column(column, text_encoder, reading, EMPHASIS[emphasis], vectors or {})
+        for column in zip(*chunks_per_prompt, strict=True)
+    ]
+    return torch.cat([states for states, _ in found], dim=1), found[0][1]
 
 
-def _encode_one(
-    chunks: Sequence[Chunk], text_encoder: Any, clip_skip: int, apply: Callable[[Tensor, Tensor], Tensor] | None
+def encode(
+    chunks_per_prompt: Sequence[Sequence[Chunk]], text_encoder: Any, *, clip_skip: int = 1, emphasis: str = "Original"
 ) -> Tensor:
-    """The k-th chunk of every prompt: (b, 77, d)."""
+    """As `read`, with the one text encoder of Stable Diffusion 1.x."""
+    return read(chunks_per_prompt, text_encoder, Reading().with_clip_skip(clip_skip), emphasis=emphasis)[0]
+
+
+def _read_column(
+    chunks: Sequence[Chunk],
+    text_encoder: Any,
+    reading: Reading,
+    apply: Callable[[Tensor, Tensor], Tensor] | None,
+    vectors: Mapping[str, Tensor],
+) -> tuple[Tensor, Tensor | None]:
+    """The k-th chunk of every prompt: (b, 77, d). Emphasis leaves the pooled state alone."""
     tokens = torch.tensor([chunk.tokens for chunk in chunks], device=text_encoder.device)
-    z = _hidden(text_encoder, tokens, clip_skip)
-    plain = all(weight == 1.0 for chunk in chunks for weight in chunk.weights)
-    if apply is None or plain:
-        return z
-    return apply(z, torch.tensor([chunk.weights for chunk in chunks], device=z.device, dtype=z.dtype))
+    if reading.zero_padding:
+        tokens = zero_padded(tokens, text_encoder.config.eos_token_id)
+    with inserting(text_encoder, chunks, vectors) if vectors else nullcontext():
+        answer = text_encoder(input_ids=tokens, output_hidden_states=True)
+    z = _states(text_encoder, answer, reading)
+    if apply is not None and any(weight != 1.0 for chunk in chunks for weight in chunk.weights):
+        z = apply(z, torch.tensor([chunk.weights for chunk in chunks], device=z.device, dtype=z.dtype))
+    return z, answer.text_embeds if reading.pooled else None
 
 
-def _hidden(text_encoder: Any, tokens: Tensor, clip_skip: int) -> Tensor:
-    if clip_skip <= 1:
-        return text_encoder(input_ids=tokens).last_hidden_state
-    states = text_encoder(input_ids=tokens, output_hidden_states=True).hidden_states
-    # transformers 5 has no `text_model` around the layers any more
-    inner = getattr(text_encoder, "text_model", text_encoder)
-    return inner.final_layer_norm(states[-clip_skip])
+def zero_padded(tokens: Tensor, end: int) -> Tensor:
+    """Tokens (b, 77) with 0 in place of everything behind the first end token."""
+    ends = (tokens == end).long()
+    behind = ends.cumsum(dim=1) - ends > 0
+    return tokens.masked_fill(behind, 0)
+
+
+def _states(text_encoder: Any, answer: Any, reading: Reading) -> Tensor:
+    if reading.layer == -1 and reading.normed:
+        return answer.last_hidden_state
+    states = answer.hidden_states[reading.layer]
+    # the layers stand in `text_model` where a projection stands beside them
+    return getattr(text_encoder, "text_model", text_encoder).final_layer_norm(states) if reading.normed else states
