@@ -16,6 +16,7 @@ from modules.imaging.resize import CROP, FILL, LATENT, STRETCH, multiples, resiz
 from modules.imaging.soft import adaptive_overlay
 
 BLANK = "The mask is blank; the whole picture was drawn anew."
+TOO_SMALL = "The mask is too small for its blur; it was used without."
 LARGEST_SMALL = 2048 * 2048  # pixels up to which a picture is encoded at its own size to be enlarged as latents
 
 
@@ -83,9 +84,7 @@ def prepared(
         overlap = masks.blur_reach(max(request.mask_blur_x, request.mask_blur_y))  # the new ground stays wholly white
         mask = extended_mask(mask, source.size, sides, overlap)
         source = extended(source, sides, request.seed)
-    if mask is not None:
-        mask = masks.blurred(mask, request.mask_blur_x, request.mask_blur_y)
-    ready = _placed(request, source, mask)
+    ready = _masked(request, source, mask)
     ready = replace(ready, rounded=sharp, _soft=request.soft_inpainting)
     return replace(ready, _colours=ready.image) if request.color_correction else ready
 
@@ -98,12 +97,21 @@ def _read(request: EditRequest, mask: Image.Image, size: tuple[int, int], sharp:
     return ImageOps.invert(values) if request.mask_mode == MASK_MODES[1] else values
 
 
-def _placed(request: EditRequest, source: Image.Image, mask: Image.Image | None) -> Prepared:
+def _masked(request: EditRequest, source: Image.Image, mask: Image.Image | None) -> Prepared:
+    """A mask that its own blur washes away is used sharp: it must not become a blank one."""
     if mask is None:
         return _without_mask(request, source)
-    region = masks.region_of(mask, request.inpaint_padding)
-    if region is None:
+    if mask.getbbox() is None:
         return replace(_without_mask(request, source), note=BLANK)
+    soft = masks.blurred(mask, request.mask_blur_x, request.mask_blur_y)
+    if soft.getbbox() is None:
+        return replace(_placed(request, source, mask), note=TOO_SMALL)
+    return _placed(request, source, soft)
+
+
+def _placed(request: EditRequest, source: Image.Image, mask: Image.Image) -> Prepared:
+    region = masks.region_of(mask, request.inpaint_padding)
+    assert region is not None
     if request.inpaint_area == AREAS[1]:
         return _only_masked(request, source, mask, region)
     return _whole(request, source, mask)

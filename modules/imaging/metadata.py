@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from PIL import ExifTags, Image, ImageFile, PngImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from modules.core.errors import InvalidImage
 
@@ -53,7 +53,7 @@ def preview_jpeg(image: Image.Image, longest: int = 512) -> bytes:
 
 
 def open_picture(content: bytes, most_pixels: int = MOST_PIXELS) -> Image.Image:
-    """The picture in these bytes, decoded; of an animation the first frame.
+    """The picture in these bytes, decoded and turned upright as its camera says; of an animation the first frame.
 
     Raises InvalidImage for anything but a whole PNG, JPEG, WebP, BMP or GIF file of at most `most_pixels` pixels. The
     size is looked up before anything is decoded: a few bytes can announce gigabytes.
@@ -61,6 +61,7 @@ def open_picture(content: bytes, most_pixels: int = MOST_PIXELS) -> Image.Image:
     picture = _opened(content, most_pixels)
     try:
         picture.load()
+        ImageOps.exif_transpose(picture, in_place=True)
     except DAMAGED as error:
         raise InvalidImage(f"The picture is damaged and cannot be read ({error}).") from error
     return picture

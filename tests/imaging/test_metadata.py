@@ -134,6 +134,27 @@ def test_of_an_animation_the_first_frame_is_read():
     assert open_picture(content).convert("RGB").getpixel((0, 0)) == (255, 0, 0)
 
 
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_a_picture_of_a_turned_camera_is_opened_upright(kind):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # "turn by 90 degrees clockwise to view"
+    options = {} if kind == "PNG" else {"quality": 100}
+    original = Image.new("RGB", (30, 10), "white")
+    original.paste("red", (0, 0, 10, 10))
+    upright = open_picture(file_of(original, kind, exif=exif, **options)).convert("RGB")
+    assert upright.size == (10, 30)
+    assert upright.getpixel((5, 4))[1] < 60 < 200 < upright.getpixel((5, 25))[1]
+    assert open_picture(png_bytes(upright)).size == (10, 30)  # not turned twice
+
+
+def test_exif_that_is_broken_does_no_harm():
+    content = file_of(picture(), "PNG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\x01")
+    try:
+        assert open_picture(content).size == (20, 10)
+    except InvalidImage as error:
+        assert "damaged" in str(error)
+
+
 # What anybody might send --------------------------------------------------------------------------------------------
 
 
