@@ -5,6 +5,7 @@ how many results it will give (`images`), which model it needs (`model`, "" for 
 on (`inputs`, ids of `services/inputs.py`).
 """
 
+import re
 from dataclasses import dataclass
 
 from modules.core.errors import InvalidRequest, Problem
@@ -159,6 +160,7 @@ class EditRequest(ImageRequest):
         help="How much around the masked place is looked at.",
     )
     mask_round: bool = True
+    background: str = "#ffffff"  # what stands behind a transparent picture; #rrggbb
     image_cfg_scale: float = shown(
         1.5,
         "Image CFG Scale",
@@ -243,6 +245,9 @@ class EditRequest(ImageRequest):
         if len(self.init_images) not in (1, self.batch_size):
             message = f"There are {len(self.init_images)} pictures for a batch of {self.batch_size}; give one, or one for each."
             raise InvalidRequest(Problem(field="init_images", message=message))
+        if not re.fullmatch("#[0-9a-fA-F]{6}", self.background):
+            message = f"The background colour is {self.background[:20]!r}; it must be like #ffffff."
+            raise InvalidRequest(Problem(field="background", message=message))
         if len(self.outpaint) != 4 or not all(0 <= side <= 1024 for side in self.outpaint):
             message = "Outpainting adds between 0 and 1024 pixels on each of four sides."
             raise InvalidRequest(Problem(field="outpaint", message=message))
