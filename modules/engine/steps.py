@@ -22,6 +22,7 @@ class Steps:
 
     def __init__(self, context: JobContext, loaded: Loaded, pace: Pace, steps: int, batches: int) -> None:
         self._context, self._loaded, self._pace = context, loaded, pace
+        self._before_this_pass = 0
         self._place: dict[str, Any] = {"step": 0, "steps": steps, "batch": 0, "batches": batches, "doing": DRAWING}
         self._somebody_listens = context.plugins.anyone("step_done")
         self._previews = Previews(self._send_preview) if context.job.preview_every > 0 else None
@@ -29,15 +30,21 @@ class Steps:
 
     def begin(self, batch: int) -> None:
         """Batch number `batch` is about to be sampled."""
-        self._place = self._place | {"step": 0, "batch": batch, "doing": DRAWING}
-        self._report()
+        self._place = self._place | {"batch": batch}
+        self.enter(0, DRAWING)
         self._pace.begin()
+
+    def enter(self, before: int, doing: str) -> None:
+        """A pass over the batch begins, after `before` steps of it."""
+        self._before_this_pass = before
+        self._place = self._place | {"step": before, "doing": doing}
+        self._report()
 
     def __call__(self, step: int, x: Tensor, denoised: Tensor, /) -> None:
         """After step number `step`: raises Cancelled or Skipped when that was asked for."""
         self._keep_up(x.device)
         self._pace.step()
-        self._place = self._place | {"step": step + 1}
+        self._place = self._place | {"step": min(self._before_this_pass + step + 1, self._place["steps"])}
         if self._somebody_listens:
             self._context.plugins.tell("step_done", step=step, x=x, denoised=denoised)
         if self._previews and self._previews.wanted and (step + 1) % self._context.job.preview_every == 0:
