@@ -7,6 +7,7 @@ ascending sigmas, one per training timestep.
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from operator import mul
 from typing import Protocol
@@ -14,19 +15,33 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from modules.core.errors import UnknownName
 from modules.core.extension_points import Denoise
+
+STAND_IN_FOR_ZERO = 4.8973451890853435e-08  # ᾱ of the last level of zero terminal SNR; 0 would be an infinite sigma
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """What a network gets beside latents and time. `text`: (b, t, d). `vector`: (b, v), SDXL's. `concat`: (b, c', h, w)."""
+
+    text: Tensor
+    vector: Tensor | None = None
+    concat: Tensor | None = None
 
 
 class Network(Protocol):
-    """What a U-Net is here: scaled x (b, c, h, w), timesteps (b,) and text (b, t, d) -> (b, c, h, w)."""
+    """What a U-Net is here: scaled x (b, c, h, w), timesteps (b,), text, vector, concat as in `Inputs` -> (b, c, h, w)."""
 
-    def __call__(self, x: Tensor, timestep: Tensor, conditioning: Tensor, /) -> Tensor: ...
+    def __call__(
+        self, x: Tensor, timestep: Tensor, text: Tensor, vector: Tensor | None, concat: Tensor | None, /
+    ) -> Tensor: ...
 
 
 class Denoiser(Protocol):
-    """x (b, c, h, w) float32, one sigma for all of them and text (b, t, d) -> estimate of the clean latents, float32."""
+    """x (b, c, h, w) float32, one sigma for all of them and inputs -> estimate of the clean latents, float32."""
 
-    def __call__(self, x: Tensor, sigma: float, conditioning: Tensor, /) -> Tensor: ...
+    def __call__(self, x: Tensor, sigma: float, inputs: Inputs, /) -> Tensor: ...
 
 
 def sigma_table(beta_start: float = 0.00085, beta_end: float = 0.012, steps: int = 1000) -> tuple[float, ...]:
@@ -39,6 +54,19 @@ def sigma_table(beta_start: float = 0.00085, beta_end: float = 0.012, steps: int
     first, last = math.sqrt(beta_start), math.sqrt(beta_end)
     betas = [(first + (last - first) * i / (steps - 1)) ** 2 for i in range(steps)]
     alpha_bars = torch.tensor(list(accumulate((1 - beta for beta in betas), mul)), dtype=torch.float32).tolist()
+    return tuple(math.sqrt((1 - alpha_bar) / alpha_bar) for alpha_bar in alpha_bars)
+
+
+def zero_terminal_snr(table: Sequence[float]) -> tuple[float, ...]:
+    """The table rescaled so that its last level is pure noise: Lin et al. 2023, arXiv:2305.08891, Algorithm 1.
+
+    √ᾱ is shifted to end at 0 and stretched to begin where it began. The last ᾱ is then set to a tiny number, the one
+    everybody's programs use, so that its sigma is 4519 and not infinite.
+    """
+    roots = [1 / math.sqrt(1 + sigma**2) for sigma in table]
+    first, last = roots[0], roots[-1]
+    alpha_bars = [((root - last) * first / (first - last)) ** 2 for root in roots]
+    alpha_bars[-1] = STAND_IN_FOR_ZERO
     return tuple(math.sqrt((1 - alpha_bar) / alpha_bar) for alpha_bar in alpha_bars)
 
 
@@ -72,12 +100,38 @@ class EpsilonDenoiser:
     def __init__(self, network: Network, table: Sequence[float], dtype: torch.dtype = torch.float32) -> None:
         self.network, self.table, self.dtype = network, table, dtype
 
-    def __call__(self, x: Tensor, sigma: float, conditioning: Tensor, /) -> Tensor:
+    def __call__(self, x: Tensor, sigma: float, inputs: Inputs, /) -> Tensor:
+        return x - sigma * self._answer(x, sigma, inputs)
+
+    def _answer(self, x: Tensor, sigma: float, inputs: Inputs) -> Tensor:
+        """What the network says, float32."""
         # torch.full fills on the device; torch.tensor would copy from the host and may wait for the device.
         timestep = torch.full((x.shape[0],), timestep_at(sigma, self.table), device=x.device)
         scaled = (x / math.sqrt(sigma**2 + 1)).to(self.dtype)
-        eps = self.network(scaled, timestep, conditioning)
-        return x - sigma * eps.float()
+        if isinstance(inputs, Tensor):
+            return self.network(scaled, timestep, inputs).float()
+        if inputs.vector is None and inputs.concat is None:
+            return self.network(scaled, timestep, inputs.text).float()
+        return self.network(scaled, timestep, inputs.text, inputs.vector, inputs.concat).float()
+
+
+class VelocityDenoiser(EpsilonDenoiser):
+    """D(x, sigma) of a network that predicts v = √ᾱ eps - √(1 - ᾱ) clean: Salimans and Ho 2022, arXiv:2202.00512, App. D."""
+
+    def __call__(self, x: Tensor, sigma: float, inputs: Inputs, /) -> Tensor:
+        return x / (sigma**2 + 1) - sigma / math.sqrt(sigma**2 + 1) * self._answer(x, sigma, inputs)
+
+
+DENOISERS = {"epsilon": EpsilonDenoiser, "v_prediction": VelocityDenoiser}
+
+
+def denoiser_for(
+    prediction: str, network: Network, table: Sequence[float], dtype: torch.dtype = torch.float32
+) -> Denoiser:
+    """The denoiser of a network by what it predicts, in diffusers' words. Raises UnknownName."""
+    if prediction not in DENOISERS:
+        raise UnknownName("kind of prediction", prediction, ", ".join(DENOISERS))
+    return DENOISERS[prediction](network, table, dtype)
 
 
 def guided(

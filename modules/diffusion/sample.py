@@ -1,43 +1,38 @@
-"""Latents in, latents out: a sampler run over a schedule."""
+"""Latents in, latents out: a sampler run over its noise levels."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from modules.core.errors import NotFinite
-from modules.core.extension_points import Denoise, OnStep, Sampler, Schedule
-from modules.core.named import Names
+from modules.core.extension_points import Denoise, OnStep, Sampler
+from modules.diffusion.levels import LevelOptions, image_levels, schedule_for, schedule_label, sigmas_for
+from modules.diffusion.masking import Blend, MaskedAfter, MaskedBefore, SoftMask
+
+__all__ = [
+    "LevelOptions",
+    "SamplingPlan",
+    "SoftMask",
+    "image_levels",
+    "image_to_image",
+    "masked",
+    "schedule_for",
+    "schedule_label",
+    "sigmas_for",
+    "text_to_image",
+]
 
 
-def schedule_for(sampler: Sampler, name: str, schedules: Names[Schedule]) -> Schedule:
-    """The schedule called `name`; Automatic is the sampler's own. Raises UnknownName."""
-    chosen = schedules.find(name)
-    return schedules.find(sampler.schedule) if chosen.key == "automatic" else chosen
+class NoiseSource(Protocol):
+    """What `noise.Noise` is to a sampler."""
 
+    def __call__(self) -> Tensor: ...
 
-def sigmas_for(
-    sampler: Sampler, name: str, schedules: Names[Schedule], steps: int, table: Sequence[float]
-) -> list[float]:
-    """The noise levels to visit, one more than there are steps. A sampler with levels of its own keeps to them.
-
-    There may be more steps than asked for (DDIM); count them as len(sigmas) - 1.
-    """
-    if sampler.levels is not None:
-        return sampler.levels(steps, table)
-    return schedule_for(sampler, name, schedules).sigmas(steps, table)
-
-
-def schedule_label(sampler: Sampler, name: str, schedules: Names[Schedule]) -> str:
-    """The schedule as a picture's text names it: the one that had an effect, else "Automatic"."""
-    if sampler.levels is not None:
-        return "Automatic"
-    schedule = schedule_for(sampler, name, schedules)
-    sampler_has_none = schedule.name == "Uniform" and schedules.find(name).key == "automatic"
-    return "Automatic" if sampler_has_none else schedule.name
+    def brownian(self, sigmas: Sequence[float], /) -> Callable[[float, float], Tensor]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,15 +40,30 @@ class SamplingPlan:
     """Everything that decides about the latents of one batch.
 
     `sigmas`: falling, n + 1 of them for n steps. `noise`: answers (b, c, h, w) unit noise, float32, on the device to
-    work on; first the starting noise, then what the sampler draws. `eta`: None is the sampler's own.
+    work on; first the starting noise, then what the sampler draws. `options`: values for the names in a sampler's
+    options ("eta", "s_churn", …, "table"); None, and an `s_tmax` of 0, leave it to the sampler. `sgm_noise`: the
+    starting noise is scaled by √(1 + sigma²) instead of sigma. `blend`: see `masked`.
     """
 
     denoise: Denoise
     sampler: Sampler
     sigmas: Sequence[float]
-    noise: Callable[[], Tensor]
+    noise: NoiseSource
     on_step: OnStep
+    options: Mapping[str, Any] = field(default_factory=dict)
+    sgm_noise: bool = False
+    blend: Blend | None = None
     eta: float | None = None
+
+    @property
+    def variance_preserving(self) -> bool:
+        """Whether the sampler is of that kind; see `Sampler.levels`."""
+        return self.sampler.levels is not None
+
+
+def masked(plan: SamplingPlan, original: Tensor, mask: Tensor, soft: SoftMask | None = None) -> SamplingPlan:
+    """The plan, painting only where `mask` (b, 1, h, w) is 1; elsewhere the latents stay `original` (b, c, h, w)."""
+    return replace(plan, blend=Blend(original=original, mask=mask, soft=soft))
 
 
 @torch.inference_mode()
@@ -62,12 +72,35 @@ def text_to_image(plan: SamplingPlan) -> Tensor:
 
     Raises NotFinite when the network answered NaN or infinity, and whatever `on_step` raises.
     """
-    variance_preserving = plan.sampler.levels is not None
-    first, last = plan.sigmas[0], plan.sigmas[-1]
-    x = plan.noise() * (math.sqrt(1 + first**2) if variance_preserving else first)
-    x = plan.sampler.sample(plan.denoise, x, plan.sigmas, plan.on_step, **_options(plan))
-    if variance_preserving and last > 0:
+    first, noise = plan.sigmas[0], plan.noise()
+    scale = math.sqrt(1 + first**2) if plan.variance_preserving or plan.sgm_noise else first
+    return _sampled(plan, noise * scale, noise)
+
+
+@torch.inference_mode()
+def image_to_image(
+    plan: SamplingPlan, latents: Tensor, *, noise_multiplier: float = 1.0, extra_noise: float = 0.0
+) -> Tensor:
+    """From latents (b, c, h, w) with noise at the plan's first level to others; see `levels.image_levels` and `text_to_image`.
+
+    noise_multiplier: strength of that noise. extra_noise: more of the same noise, at unit scale.
+    """
+    if len(plan.sigmas) < 2:
+        return latents if plan.blend is None else plan.blend(latents, 0.0)
+    noise = plan.noise() * noise_multiplier
+    return _sampled(plan, latents + noise * (plan.sigmas[0] + extra_noise), noise)
+
+
+def _sampled(plan: SamplingPlan, x: Tensor, noise: Tensor) -> Tensor:
+    denoise, last = plan.denoise, plan.sigmas[-1]
+    if plan.blend is not None:
+        early = plan.variance_preserving
+        denoise = MaskedBefore(denoise, plan.blend, noise) if early else MaskedAfter(denoise, plan.blend)
+    x = plan.sampler.sample(denoise, x, plan.sigmas, plan.on_step, **_options(plan))
+    if plan.variance_preserving and last > 0:
         x = x / math.sqrt(1 + last**2)
+    if plan.blend is not None:
+        x = plan.blend(x, 0.0)
     if not torch.isfinite(x).all():  # asked once, at the end: asking at each step would make the host wait for it
         raise NotFinite("The model answered with numbers that are not finite; try --no-half or another model.")
     return x
@@ -75,7 +108,13 @@ def text_to_image(plan: SamplingPlan) -> Tensor:
 
 def _options(plan: SamplingPlan) -> dict[str, Any]:
     """The keyword arguments the plan's sampler takes."""
-    known: dict[str, Any] = {"noise": plan.noise}
-    if plan.eta is not None:
-        known["eta"] = plan.eta
-    return {name: value for name, value in known.items() if name in plan.sampler.options}
+    wanted = plan.sampler.options
+    given = {"eta": plan.eta} | dict(plan.options)
+    known = {name: value for name, value in given.items() if name in wanted and value is not None}
+    if known.get("s_tmax") == 0:
+        del known["s_tmax"]
+    if "noise" in wanted:
+        known["noise"] = plan.noise
+    if "brownian" in wanted:
+        known["brownian"] = plan.noise.brownian(plan.sigmas)
+    return known

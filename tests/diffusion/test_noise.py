@@ -46,8 +46,8 @@ def test_every_seed_of_a_request_can_be_used(seed):
 
 
 def test_an_unknown_source_is_refused():
-    with pytest.raises(UnknownName, match="GPU"):
-        Noise([1], SHAPE, source="GPU")
+    with pytest.raises(UnknownName, match="CPU or NV or GPU"):
+        Noise([1], SHAPE, source="TPU")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

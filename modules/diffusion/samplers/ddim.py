@@ -33,9 +33,10 @@ def ddim(
     return x
 
 
-def ddim_levels(steps: int, table: Sequence[float]) -> list[float]:
+def ddim_levels(steps: int, table: Sequence[float], last: int | None = None) -> list[float]:
     """DDIM's timesteps; its last step ends on the first training level, where the trained model's data lies, not on 0."""
-    return [*ddim_sigmas(steps, table)[:-1], table[0]]
+    levels = [*ddim_sigmas(steps, table)[:-1], table[0]]
+    return levels if last is None else levels[-(last + 1) :]
 
 
 @hookimpl
