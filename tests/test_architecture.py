@@ -29,7 +29,7 @@ OUTSIDE = {
     "core": {"pluggy"},
     "prompts": {"lark", "tokenizers"},
     "imaging": {"PIL", "numpy"},
-    "diffusion": {"torch", "safetensors"},
+    "diffusion": {"torch", "safetensors", "numpy"},
     "families": {"torch", "diffusers", "transformers", "accelerate", "safetensors", "numpy", "xformers"},
     "training": {"torch", "diffusers", "transformers", "peft", "accelerate"},
     "storage": {"sqlalchemy", "alembic"},
