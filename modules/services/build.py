@@ -16,9 +16,11 @@ from modules.services.extensions import Extensions
 from modules.services.gallery import Gallery
 from modules.services.inputs import Inputs, inputs_needed
 from modules.services.library import Library
+from modules.services.library_watch import HotReload
 from modules.services.needs import Needs
 from modules.services.queue import Queue
 from modules.services.settings import Settings
+from modules.services.shelf import Shelf
 from modules.services.studio import Studio
 from modules.services.tokens import TokenCounter
 from modules.services.watch import Watch
@@ -47,11 +49,22 @@ def open_studio(
         needs.inputs.sweep()
         if again:
             log.info("%d jobs that were running when the server ended wait again", again)
-        needs.library.start_hashing()
-        closing.callback(needs.library.close)
+        _list_models(needs, closing)
         engines: Engines = plugins.collect("register_dispatchers").find("Local").start(needs)
         closing.callback(engines.stop)
         yield _studio(needs, engines, notices=(store.notice,) if store.notice else ())
+
+
+def _list_models(needs: Needs, closing: ExitStack) -> None:
+    """Let model files be hashed and new ones be noticed in the background."""
+    if not needs.flags.no_hashing:
+        needs.library.start_hashing()
+        needs.shelf.start_hashing()
+    closing.callback(needs.library.close)
+    closing.callback(needs.shelf.close)
+    reload = HotReload((needs.library, needs.shelf))
+    reload.start()
+    closing.callback(reload.close)
 
 
 def _opened(places: Places, plugins: Plugins) -> Store:
@@ -68,6 +81,7 @@ def _needs(store: Store, flags: Flags, places: Places, plugins: Plugins, engine_
         gallery=gallery,
         inputs=Inputs(places.inputs, needed=lambda: inputs_needed(queue), check_room=gallery.check_room),
         library=Library(places, places.cache / "hashes.json"),
+        shelf=Shelf(places),
         settings=Settings(lambda: plugins.collect("register_settings"), places.settings),
         catalogue=CatalogueKeeper(places.cache / "catalogue.json"),
         plugins=plugins,
@@ -92,6 +106,7 @@ def _studio(needs: Needs, engines: Engines, notices: tuple[str, ...]) -> Studio:
         watch=needs.watch,
         engines=engines,
         library=needs.library,
+        shelf=needs.shelf,
         gallery=needs.gallery,
         inputs=needs.inputs,
         settings=needs.settings,

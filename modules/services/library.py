@@ -1,38 +1,25 @@
-"""Models on disk: which there are, what their headers say, and their SHA-256. No tensor is read."""
+"""Checkpoints on disk: which there are, what their headers say, and their SHA-256. No tensor is read."""
 
-import hashlib
-import json
-import logging
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from modules.core.errors import InvalidModelFile, StorageFailed, UnknownName
-from modules.core.files import write_atomically
+from modules.core.errors import InvalidModelFile, UnknownName
 from modules.core.named import closest, folded
 from modules.core.places import Places
 from modules.core.requests import ModelRecord
 from modules.core.tensorfile import read_header
-
-log = logging.getLogger(__name__)
+from modules.services.library_hashes import Hashes, Stamp, sha256, stamp
+from modules.services.shelf_base import base_of, native_side
 
 ENDINGS = (".safetensors", ".ckpt")
 AT_ONCE_BYTES = 256 << 20  # files up to this size are hashed before they draw; larger ones meanwhile
-BLOCK = 4 << 20
+CONVERT = "convert it on the Models tab, or get the .safetensors version of it."
 RESOLUTION = re.compile(r"\s*(\d{2,4})\s*x\s*(\d{2,4})\s*", re.IGNORECASE)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Stamp:
-    """What tells that a file is the one seen before."""
-
-    path: str
-    size: int
-    modified: int
 
 
 class Library:
@@ -43,10 +30,9 @@ class Library:
 
     def __init__(self, places: Places, hashes: Path) -> None:
         self._places = places
-        self._hash_file = hashes
+        self._hashes = Hashes(hashes, sha256)
         self._lock = threading.RLock()
-        self._headers: dict[_Stamp, ModelRecord] = {}
-        self._hashes = _read_hashes(hashes)
+        self._headers: dict[Stamp, ModelRecord] = {}
         self._records: tuple[ModelRecord, ...] = ()
         self._closing = threading.Event()
         self._work = threading.Event()
@@ -91,7 +77,7 @@ class Library:
         return self._with_known_hash(record)
 
     def start_hashing(self) -> None:
-        """Hash all files in the background, small ones first."""
+        """Hash all files in the background, small ones first. Not called with --no-hashing."""
         self._thread = threading.Thread(target=self._hash_all, name="hashing", daemon=True)
         self._thread.start()
 
@@ -111,34 +97,26 @@ class Library:
                     self._hash(record)
 
     def _hash(self, record: ModelRecord) -> None:
-        path = Path(record.path)
-        try:
-            digest = _sha256(path, self._closing.is_set)
-            if digest and _stamp(path) == _stamp_of(record):  # else it was replaced while it was read
-                self._remember(_stamp_of(record), digest)
-        except (OSError, StorageFailed) as error:
-            log.warning("the SHA-256 of %r could not be kept: %s", path.name, error)
-
-    def _remember(self, stamp: _Stamp, digest: str) -> None:
-        with self._lock:
-            self._hashes[stamp] = digest
-            listed = [[one.path, one.size, one.modified, sha256] for one, sha256 in self._hashes.items()]
-        write_atomically(self._hash_file, json.dumps(listed).encode())
+        self._hashes.find(_stamp_of(record), self._closing.is_set)
 
     def _with_known_hash(self, record: ModelRecord) -> ModelRecord:
-        sha256 = self._hashes.get(_stamp_of(record), "")
-        if sha256 == record.sha256:
+        known = self._hashes.known(_stamp_of(record))
+        if known == record.sha256:
             return record
-        return replace(record, sha256=sha256, title=f"{record.title} [{sha256[:10]}]")
+        return replace(record, sha256=known, title=f"{record.title} [{known[:10]}]")
 
     # -- scanning ----------------------------------------------------------------------------------------------------
+
+    def signature(self) -> Hashable:
+        """What changes whenever a refresh would see something new."""
+        return frozenset(_stamp_or_none(path) for _, path in self._candidates())
 
     def _files(self) -> Iterator[tuple[Path, Path]]:
         """(root, file) of every checkpoint, each file once."""
         seen: set[Path] = set()
         for root, path in self._candidates():
             real = path.resolve()
-            if real not in seen and path.is_file():
+            if real not in seen and (path.is_file() or is_model_folder(path)):
                 seen.add(real)
                 yield root, path
 
@@ -146,82 +124,86 @@ class Library:
         if self._places.checkpoint:
             yield self._places.checkpoint.parent, self._places.checkpoint
         for root in self._places.checkpoint_folders:
-            paths = (Path(folder, name) for folder, _, names in os.walk(root) for name in names)
-            for path in sorted(paths, key=lambda path: str(path.relative_to(root)).casefold()):
-                if path.suffix.casefold() in ENDINGS and not path.name.startswith("."):
-                    yield root, path
+            for path in sorted(_models_below(root), key=lambda path: str(path.relative_to(root)).casefold()):
+                yield root, path
 
     def _record(self, root: Path, path: Path) -> ModelRecord:
         relative = path.relative_to(root)
         named: dict[str, Any] = {
-            "name": _readable(relative.with_suffix("")),
-            "title": _readable(relative),
+            "name": readable(relative if path.is_dir() else relative.with_suffix("")),
+            "title": readable(relative),
             "path": str(path),
         }
         try:
-            stamp = _stamp(path)
+            found = stamp(path)
         except OSError as error:
             return ModelRecord(**named, size=0, modified=0, problem=f"{path.name} could not be read: {error.strerror}.")
-        if stamp not in self._headers:
-            self._headers[stamp] = _described(
-                ModelRecord(name="", path="", title="", size=stamp.size, modified=stamp.modified), path
+        if found not in self._headers:
+            self._headers[found] = _described(
+                ModelRecord(name="", path="", title="", size=found.size, modified=found.modified), path
             )
-        return replace(self._headers[stamp], **named)
+        return replace(self._headers[found], **named)
+
+
+def is_model_folder(path: Path) -> bool:
+    """Whether a folder holds one model in the layout of diffusers: parts in folders of their own."""
+    return (path / "model_index.json").is_file()
+
+
+def is_model_file(path: Path) -> bool:
+    """Whether a file in a checkpoint folder is listed as a checkpoint: an autoencoder beside one is not."""
+    name = path.name.casefold()
+    return name.endswith(ENDINGS) and not name.startswith(".") and not path.stem.casefold().endswith(".vae")
+
+
+def _models_below(root: Path) -> Iterator[Path]:
+    for folder, folders, names in os.walk(root):
+        here = [one for one in folders if is_model_folder(Path(folder, one))]
+        folders[:] = [one for one in folders if one not in here and not one.startswith(".")]
+        yield from (Path(folder, one) for one in here if not one.startswith("."))
+        yield from (path for name in names if is_model_file(path := Path(folder, name)))
+
+
+def _stamp_or_none(path: Path) -> Stamp | None:
+    try:
+        return stamp(path)
+    except OSError:
+        return None
 
 
 def _described(record: ModelRecord, path: Path) -> ModelRecord:
     """The record with what the file's ModelSpec metadata says (github.com/Stability-AI/ModelSpec)."""
-    if path.suffix.casefold() != ".safetensors":
+    if record.size < 0:
         return replace(
-            record,
-            problem=f"{path.name} is a pickle, which could run code when loaded; get the .safetensors version of it.",
+            record, size=0, problem=f"{path.name} could not be read; is it there, and may this server read it?"
         )
+    if path.is_dir():
+        return record
+    if path.suffix.casefold() != ".safetensors":
+        return replace(record, problem=f"{path.name} is a pickle, which could run code when loaded; {CONVERT}")
     try:
-        metadata = read_header(path).metadata
+        header = read_header(path)
     except InvalidModelFile as error:
         return replace(record, problem=str(error))
-    size = RESOLUTION.fullmatch(metadata.get("modelspec.resolution", ""))
-    width, height = (int(size[1]), int(size[2])) if size else (record.width, record.height)
+    size = RESOLUTION.fullmatch(header.metadata.get("modelspec.resolution", ""))
+    side = native_side(base_of(header.shapes, header.metadata))
+    width, height = (int(size[1]), int(size[2])) if size else (side, side)
     return replace(
         record,
-        display_name=metadata.get("modelspec.title", "")[:200],
-        description=metadata.get("modelspec.description", "")[:2000],
+        display_name=header.metadata.get("modelspec.title", "")[:200],
+        description=header.metadata.get("modelspec.description", "")[:2000],
         width=width,
         height=height,
     )
 
 
-def _readable(path: Path) -> str:
+def readable(path: Path) -> str:
     """A path as text; bytes that are no UTF-8 become "?"."""
     return path.as_posix().encode("utf-8", "replace").decode()
 
 
-def _stamp(path: Path) -> _Stamp:
-    found = path.stat()
-    return _Stamp(path=str(path), size=found.st_size, modified=found.st_mtime_ns)
-
-
-def _stamp_of(record: ModelRecord) -> _Stamp:
-    return _Stamp(path=record.path, size=record.size, modified=record.modified)
-
-
-def _sha256(path: Path, stopped: Callable[[], bool]) -> str:
-    """Hexadecimal digest, "" when stopped."""
-    digest = hashlib.sha256()
-    with path.open("rb", buffering=0) as file:
-        while block := file.read(BLOCK):
-            if stopped():
-                return ""
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def _read_hashes(file: Path) -> dict[_Stamp, str]:
-    try:
-        listed = json.loads(file.read_bytes())
-        return {_Stamp(path=path, size=size, modified=time): sha256 for path, size, time, sha256 in listed}
-    except (OSError, ValueError, TypeError, RecursionError):
-        return {}
+def _stamp_of(record: ModelRecord) -> Stamp:
+    return Stamp(path=record.path, size=record.size, modified=record.modified)
 
 
 def _aliases(record: ModelRecord) -> tuple[str, ...]:

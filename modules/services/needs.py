@@ -13,6 +13,7 @@ from modules.services.inputs import Inputs
 from modules.services.library import Library
 from modules.services.queue import Queue
 from modules.services.settings import Settings
+from modules.services.shelf import Shelf
 from modules.services.watch import Watch
 
 
@@ -25,6 +26,7 @@ class Needs:
     gallery: Gallery
     inputs: Inputs
     library: Library
+    shelf: Shelf
     settings: Settings
     catalogue: CatalogueKeeper
     plugins: Plugins

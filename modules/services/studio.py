@@ -13,6 +13,7 @@ from modules.services.inputs import Inputs
 from modules.services.library import Library
 from modules.services.queue import Queue
 from modules.services.settings import Settings
+from modules.services.shelf import Shelf
 from modules.services.tokens import TokenCounter
 from modules.services.watch import Watch
 
@@ -26,6 +27,7 @@ class Studio:
     watch: Watch
     engines: Engines
     library: Library
+    shelf: Shelf
     gallery: Gallery
     inputs: Inputs
     settings: Settings
