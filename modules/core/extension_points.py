@@ -55,8 +55,9 @@ class Sampler:
     "s_churn", "s_tmin", "s_tmax", "s_noise" (floats), "unipc_order" (int), "table" (the model's noise levels).
     `order`: denoiser calls per step. `schedule`: what Automatic means for it. `ensd`: draws its noise after the first
     from seed + ENSD. `discards`: leaves out the last level but one.
-    `levels(steps, table) -> sigmas` is for samplers of the variance-preserving kind (DDIM), which visit training
-    timesteps of their own whatever schedule is chosen; they start from noise * √(1 + sigma²) instead of noise * sigma,
+    `levels(steps, table, last=None) -> sigmas` is for samplers of the variance-preserving kind (DDIM), which visit
+    training timesteps of their own whatever schedule is chosen (with `last`, only that many of the last: for work on
+    pictures); they start from noise * √(1 + sigma²) instead of noise * sigma,
     may end above 0, and their result is divided by √(1 + sigma²) of the last level.
     """
 
@@ -68,7 +69,7 @@ class Sampler:
     options: tuple[str, ...] = ()
     ensd: bool = False
     discards: bool = False
-    levels: Callable[[int, Sequence[float]], list[float]] | None = None
+    levels: Callable[..., list[float]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +78,7 @@ class Schedule:
 
     `sigmas(steps, table, **options) -> list of steps + 1 falling floats, as a rule ending in 0`, where `table` is the
     model's training noise levels, ascending, one per training timestep. `name` is the label, `key` the machine name.
-    `options` names the keyword arguments it takes: "sigma_min", "sigma_max", "rho", "beta_alpha", "beta_beta" (floats).
+    `options` names the keyword arguments it takes: "sigma_min", "sigma_max", "rho", "beta_alpha", "beta_beta" (floats), "sdxl" (bool: the model is of that family).
     """
 
     name: str

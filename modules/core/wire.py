@@ -56,9 +56,12 @@ def read_message(stream: BinaryIO) -> Any:
     try:
         head_end = 4 + _length(body[:4])
         value = json.loads(body[4:head_end])
-        return _rebuilt(value, object, _blobs(body[head_end:]))
+        message = _rebuilt(value, object, _blobs(body[head_end:]))
     except (ValueError, LookupError, TypeError, struct.error) as error:
         raise BadMessage(f"a message could not be read: {error}") from error
+    if not is_dataclass(message):
+        raise BadMessage(f"{str(message)[:80]!r} is no message")
+    return message
 
 
 def _blobs(rest: bytes) -> list[bytes]:

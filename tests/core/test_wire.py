@@ -8,7 +8,7 @@ import struct
 import pytest
 
 from modules.core import events
-from modules.core.requests import ImageRequest, ModelRecord
+from modules.core.requests import EditRequest, FileRecord, ImageRequest, MergeRequest, ModelRecord
 from modules.core.wire import LONGEST_FRAME, BadMessage, from_json, known_classes, read_message, to_json, write_message
 
 RECORD = ModelRecord(name="s", path="/m/s.safetensors", title="s.safetensors [0123456789]", size=5, modified=9)
@@ -16,6 +16,15 @@ MESSAGES = [
     events.RunJob(
         job="j", kind="image", request=ImageRequest(prompt='a "cat"\n猫 🐈', cfg_scale=7), models=(RECORD,), have=(0, 2)
     ),
+    events.RunJob(
+        job="j",
+        kind="edit",
+        request=EditRequest(init_images=("a", "b"), mask="m", outpaint=(0, 8, 0, 0), prompts=("x", "y"), batch_size=2),
+        files=(FileRecord(kind="lora", name="n", path="/l", size=1, modified=2, words=("w", "v")),),
+        inputs=(events.InputPicture(id="a", data=b"\x89PNG"), events.InputPicture(id="m", data=b"")),
+    ),
+    events.RunJob(job="j", kind="merge", request=MergeRequest(model_a="a", model_b="b")),
+    events.Finished(job="j", result="a red cat"),
     events.Progress(job="j", step=3, steps=20, eta=1.5, preview=b"\xff\xd8\0\n"),
     events.ImageReady(job="j", index=1, png=b"\x89PNG" * 1000, infotext="x", seed=2**40, width=64, height=64),
     events.EngineReady(
