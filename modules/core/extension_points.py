@@ -12,7 +12,7 @@ Tensors are `Any` here because level 0 knows no torch. Shapes: b batch, c channe
 n steps, t tokens, d width.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
