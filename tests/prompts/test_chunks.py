@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modules.prompts.chunks import chunks, count, same_length
+from modules.prompts.chunks import Inserted, chunks, count, same_length
 
 
 def times(word, n):
@@ -54,6 +54,69 @@ def test_chunks_are_what_the_field_expects(tokenizer, prompt, backtrack, content
     found = chunks(prompt, tokenizer, comma_backtrack=backtrack)
     assert [len(content(chunk, tokenizer)) for chunk in found] == contents
     assert count(prompt, tokenizer, comma_backtrack=backtrack) == (used, limit)
+
+
+STYLES = {"mystyle": 3, "my style two": 1}
+OBSERVED_WITH_EMBEDDINGS = [
+    ("a mystyle cat", [5], 5, 75),
+    ("(mystyle:1.2), cat", [5], 5, 75),
+    ("my style two", [1], 1, 75),
+    ("mystyle mystyle", [6], 6, 75),
+    (f"{times('cat', 73)} mystyle dog", [73, 4], 79, 150),
+    (f"{times('cat', 74)} mystyle", [74, 3], 78, 150),
+    ("MyStyle", [3], 3, 75),
+]
+
+
+@pytest.mark.parametrize(("prompt", "contents", "used", "limit"), OBSERVED_WITH_EMBEDDINGS)
+def test_embeddings_take_the_places_the_field_expects(tokenizer, prompt, contents, used, limit):
+    found = chunks(prompt, tokenizer, embeddings=STYLES)
+    assert [len(content(chunk, tokenizer)) for chunk in found] == contents
+    assert count(prompt, tokenizer, embeddings=STYLES) == (used, limit)
+
+
+def test_an_embedding_says_where_its_vectors_go(tokenizer):
+    first, second = chunks(f"{times('cat', 73)} (mystyle:1.5) dog MYSTYLE", tokenizer, embeddings=STYLES)
+    assert first.inserted == ()
+    assert second.inserted == (Inserted(1, "mystyle"), Inserted(5, "mystyle"))
+    assert second.tokens[1:4] == (0, 0, 0)
+    assert second.weights[:5] == (1.0, 1.5, 1.5, 1.5, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "names"),
+    [
+        ("red car park", ["red car park"]),
+        ("red car par", ["red car"]),
+        ("red red car", ["red", "red car"]),
+        ("redcar", []),
+        ("infrared", []),
+        ("red(car)", ["red"]),  # names do not reach across brackets
+        ("red, car", ["red"]),
+    ],
+)
+def test_the_longest_name_wins_and_none_begins_inside_a_word(tokenizer, prompt, names):
+    known = {"red": 2, "red car": 1, "red car park": 4, "empty": 0, "": 3}
+    (chunk,) = chunks(prompt, tokenizer, embeddings=known)
+    assert [inserted.name for inserted in chunk.inserted] == names
+
+
+def test_an_embedding_moves_along_with_its_phrase(tokenizer):
+    first, second = chunks(f"{times('cat', 69)}, mystyle dog dog dog", tokenizer, embeddings=STYLES)
+    assert first.inserted == ()
+    assert second.inserted == (Inserted(1, "mystyle"),)
+    assert len(content(first, tokenizer)) == 70
+
+
+def test_vectors_that_no_chunk_can_hold_are_cut(tokenizer):
+    (chunk,) = chunks("huge", tokenizer, embeddings={"huge": 100})
+    assert chunk.tokens == (tokenizer.start, *(0,) * 75, tokenizer.end)
+    assert count("huge", tokenizer, embeddings={"huge": 100}) == (75, 75)
+    assert [len(content(one, tokenizer)) for one in chunks("a huge a", tokenizer, embeddings={"huge": 100})] == [
+        1,
+        75,
+        1,
+    ]
 
 
 def test_without_emphasis_brackets_are_text(tokenizer):
