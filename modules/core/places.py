@@ -1,5 +1,6 @@
 """Where things lie on disk; the folder names of the field."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,8 @@ FOLDERS = {  # below the models folder, by kind of file
     "vae": ("VAE",),
     "upscaler": ("ESRGAN", "RealESRGAN", "SwinIR", "DAT", "BSRGAN"),
 }
+
+PICTURES: Mapping[str, str] = {"edit": "img2img-images", "upscale": "extras-images"}  # folder by kind of job
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +50,11 @@ class Places:
     @property
     def pictures(self) -> Path:
         """Pictures made from text, in one folder a day."""
-        return self.outputs / "txt2img-images"
+        return self.pictures_of("image")
+
+    def pictures_of(self, kind: str) -> Path:
+        """Pictures that jobs of this kind made, in one folder a day."""
+        return self.outputs / PICTURES.get(kind, "txt2img-images")
 
     @property
     def fleeting(self) -> Path:

@@ -269,7 +269,18 @@ class UpscaleRequest:
     upscale_by: float = shown(4.0, "Resize", minimum=1, maximum=8, step=0.05, lowest=0.05, help="Factor of both sides.")
     upscale_w: int = shown(512, "Width", minimum=64, maximum=4096, step=8, lowest=1, highest=16384, help="In pixels.")
     upscale_h: int = shown(512, "Height", minimum=64, maximum=4096, step=8, lowest=1, highest=16384, help="In pixels.")
-    crop: bool = shown(True, "Crop to fit", help="Cut what does not fit the size; otherwise it may become smaller.")
+    crop: bool = shown(
+        True, "Crop to fit", help="Cut what does not fit the size; otherwise one side may become larger."
+    )
+    tile: int = shown(
+        192,
+        "Tile size",
+        minimum=0,
+        maximum=512,
+        step=16,
+        help="Model upscalers work in tiles of this size; 0 is whole.",
+    )
+    tile_overlap: int = shown(8, "Tile overlap", minimum=0, maximum=48, step=1, help="Hides the seams between tiles.")
     save: bool = True
     model: str = ""
 

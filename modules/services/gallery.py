@@ -26,6 +26,8 @@ SPARE_BYTES = 500 << 20  # with less than this free, no new job is taken
 class Gallery:
     """Keeps what engines draw. Files are `txt2img-images/<date>/NNNNN-<seed>.png` below the outputs folder.
 
+    Edits go to `img2img-images`, enlarged pictures to `extras-images` in the same way.
+
     A picture's row is written first ("writing"), then its file, then the row becomes "ready": whatever crashes in
     between, `recover` finds a row for each file, and no file is a part of a picture.
     """
@@ -116,7 +118,7 @@ class Gallery:
     def _described(self, event: ImageReady, job: Job) -> Picture:
         id, now = secrets.token_hex(16), self._clock()
         kept = job.request.save
-        path = self._free_name(now, event.seed) if kept else f"{self._places.fleeting.name}/{id}.png"
+        path = self._free_name(job.kind, now, event.seed) if kept else f"{self._places.fleeting.name}/{id}.png"
         known: dict[str, Any] = {
             "seed": event.seed,
             "width": event.width,
@@ -133,9 +135,9 @@ class Gallery:
         }
         return Picture(path=path, state="writing", bytes=len(event.png), **known, **whose)
 
-    def _free_name(self, now: float, seed: int) -> str:
+    def _free_name(self, kind: str, now: float, seed: int) -> str:
         day = time.strftime("%Y-%m-%d", time.localtime(now))
-        folder = f"{self._places.pictures.name}/{day}"
+        folder = f"{self._places.pictures_of(kind).name}/{day}"
         number = self._next_numbers.get(folder)
         if number is None:
             number = 1 + max(self._numbers_in(folder), default=-1)

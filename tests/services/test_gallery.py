@@ -9,7 +9,7 @@ from services.small_things import drawn
 
 from modules.core import files
 from modules.core.errors import NotFound, StorageFailed
-from modules.core.requests import ImageRequest
+from modules.core.requests import EditRequest, ImageRequest, UpscaleRequest
 from modules.services import gallery as gallery_module
 from modules.services.gallery import DAY, Gallery
 from modules.storage import pictures as rows
@@ -40,6 +40,19 @@ def test_where_pictures_lie(gallery, job, places):
     assert gallery.path(second).read_bytes() == b"\x89PNG picture"
     assert (second.state, second.bytes, second.owner, second.infotext) == ("ready", 12, "ann", "Seed: 6")
     assert names(places.pictures) == ["2026-03-01/00000-5.png", "2026-03-01/00001-6.png"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "request_", "folder"),
+    [
+        ("edit", EditRequest(init_images=("a",)), "img2img-images"),
+        ("upscale", UpscaleRequest(pictures=("a",)), "extras-images"),
+        ("of-an-extension", ImageRequest(), "txt2img-images"),
+    ],
+)
+def test_each_kind_of_job_has_its_folder(gallery, queue, kind, request_, folder):
+    job = queue.submit(kind, request_)
+    assert gallery.keep(drawn(job.id, 0, 5), job).path == f"{folder}/2026-03-01/00000-5.png"
 
 
 def test_the_same_picture_again_is_not_written_again(gallery, job, places):
