@@ -32,7 +32,7 @@ class Library:
         self._places = places
         self._hashes = Hashes(hashes, sha256)
         self._lock = threading.RLock()
-        self._headers: dict[Stamp, ModelRecord] = {}
+        self._headers: dict[Stamp, tuple[ModelRecord, str]] = {}
         self._records: tuple[ModelRecord, ...] = ()
         self._closing = threading.Event()
         self._work = threading.Event()
@@ -57,6 +57,11 @@ class Library:
                 if matches(name, record):
                     return record
         raise UnknownName("model", name, closest(name, [alias for one in models for alias in _aliases(one)]))
+
+    def base(self, record: ModelRecord) -> str:
+        """The kind of model by its header ("SD 1.x"), for people; "" when that does not tell."""
+        known = self._headers.get(_stamp_of(record))
+        return known[1] if known else ""
 
     def refresh(self) -> tuple[ModelRecord, ...]:
         """Scan the folders again."""
@@ -139,10 +144,9 @@ class Library:
         except OSError as error:
             return ModelRecord(**named, size=0, modified=0, problem=f"{path.name} could not be read: {error.strerror}.")
         if found not in self._headers:
-            self._headers[found] = _described(
-                ModelRecord(name="", path="", title="", size=found.size, modified=found.modified), path
-            )
-        return replace(self._headers[found], **named)
+            plain = ModelRecord(name="", path="", title="", size=found.size, modified=found.modified)
+            self._headers[found] = _described(plain, path)
+        return replace(self._headers[found][0], **named)
 
 
 def is_model_folder(path: Path) -> bool:
@@ -171,30 +175,31 @@ def _stamp_or_none(path: Path) -> Stamp | None:
         return None
 
 
-def _described(record: ModelRecord, path: Path) -> ModelRecord:
-    """The record with what the file's ModelSpec metadata says (github.com/Stability-AI/ModelSpec)."""
-    if record.size < 0:
-        return replace(
-            record, size=0, problem=f"{path.name} could not be read; is it there, and may this server read it?"
-        )
-    if path.is_dir():
-        return record
-    if path.suffix.casefold() != ".safetensors":
-        return replace(record, problem=f"{path.name} is a pickle, which could run code when loaded; {CONVERT}")
+def _described(record: ModelRecord, path: Path) -> tuple[ModelRecord, str]:
+    """The record with what the file's ModelSpec metadata says (github.com/Stability-AI/ModelSpec); the base model."""
+    if not path.is_dir() and path.suffix.casefold() != ".safetensors":
+        sentence = f"{path.name} is a pickle, which could run code when loaded; {CONVERT}"
+        return replace(record, problem=sentence), ""
     try:
-        header = read_header(path)
+        header = read_header(_telling(path))
     except InvalidModelFile as error:
-        return replace(record, problem=str(error))
+        return replace(record, problem=str(error)), ""
+    base = base_of(header.shapes, header.metadata)
     size = RESOLUTION.fullmatch(header.metadata.get("modelspec.resolution", ""))
-    side = native_side(base_of(header.shapes, header.metadata))
-    width, height = (int(size[1]), int(size[2])) if size else (side, side)
-    return replace(
-        record,
-        display_name=header.metadata.get("modelspec.title", "")[:200],
-        description=header.metadata.get("modelspec.description", "")[:2000],
-        width=width,
-        height=height,
-    )
+    width, height = (int(size[1]), int(size[2])) if size else (native_side(base), native_side(base))
+    title = header.metadata.get("modelspec.title", "")[:200]
+    description = header.metadata.get("modelspec.description", "")[:2000]
+    return replace(record, display_name=title, description=description, width=width, height=height), base
+
+
+def _telling(path: Path) -> Path:
+    """The file whose header tells what a model is: the U-Net of a folder."""
+    if not path.is_dir():
+        return path
+    found = sorted((path / "unet").glob("*.safetensors"))
+    if not found:
+        raise InvalidModelFile(f"{path.name} is a folder without unet/*.safetensors; download it again, whole.")
+    return found[0]
 
 
 def readable(path: Path) -> str:
