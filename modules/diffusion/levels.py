@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
+from modules.core.errors import InvalidRequest, Problem
 from modules.core.extension_points import Sampler, Schedule
 from modules.core.named import Names
 
@@ -34,6 +36,18 @@ class LevelOptions:
 
 
 PLAIN = LevelOptions()
+
+
+def ends(table: Sequence[float], sigma_min: float, sigma_max: float) -> tuple[float, float]:
+    """The lowest and the highest level of a schedule: those asked for, where 0 is the model's own.
+
+    Raises InvalidRequest when the lowest is not below the highest.
+    """
+    low, high = sigma_min or table[0], sigma_max or table[-1]
+    if low >= high:
+        message = f"The schedule would begin at sigma {high:g} and end at {low:g}; it must fall."
+        raise InvalidRequest(Problem(field="sigma_min" if sigma_min else "sigma_max", message=message))
+    return low, high
 
 
 def schedule_for(sampler: Sampler, name: str, schedules: Names[Schedule]) -> Schedule:
@@ -67,8 +81,13 @@ def sigmas_for(
         return sampler.levels(steps, table)
     schedule = schedule_for(sampler, name, schedules)
     discards = sampler.discards or options.discard
-    sigmas = schedule.sigmas(steps + discards, table, **options.for_schedule(schedule))
+    sigmas = _falling(schedule.sigmas(steps + discards, table, **options.for_schedule(schedule)))
     return [*sigmas[:-2], sigmas[-1]] if discards else sigmas
+
+
+def _falling(sigmas: Sequence[float]) -> list[float]:
+    """Without levels that are not below the one before: a schedule may round two of very many steps to the same level."""
+    return [*sigmas[:1], *(after for before, after in pairwise(sigmas) if after < before)]
 
 
 def image_levels(
@@ -91,7 +110,9 @@ def image_levels(
         return []
     if sampler.levels is not None:
         return sampler.levels(asked, table, last=max(1, taken))
-    return sigmas_for(sampler, name, schedules, asked, table, options)[asked - taken - 1 :]
+    sigmas = sigmas_for(sampler, name, schedules, asked, table, options)
+    # A schedule has no more levels than the model, DDIM's may have one more than asked for.
+    return sigmas[max(0, min(asked - taken - 1, len(sigmas) - taken - 2)) :]
 
 
 def _asked_and_taken(steps: int, strength: float, exact: bool) -> tuple[int, int]:
