@@ -6,13 +6,13 @@ of the original files, `lora_unet_input_blocks_4_1_…`, and `lora_te1_`, `lora_
 `text_model` in CLIP's names whether or not the installed transformers has it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from torch import nn
 
 from modules.families.built import Built
-from modules.families.original_layout import UNET, Names, names_of
+from modules.families.original_layout import PREFIXES, UNET, sources
 
 LEVEL = "text_model."
 # by attribute of Built: what stands in place of it in kohya's names; a model with one encoder calls it `te`
@@ -42,26 +42,19 @@ def _text_layers(network: nn.Module, part: str) -> Iterator[tuple[nn.Module, lis
         name = found.removeprefix(LEVEL)
         # the projection stands beside the tower, not in it
         long = name if name.startswith("text_projection") else LEVEL + name
-        kohya = [prefix + long.replace(".", "_") for prefix in KOHYA[part]]
+        kohya = [prefix + one.replace(".", "_") for prefix in KOHYA[part] for one in (long, name)]
         bare = [name, long] if part == "text_encoder" else []
         yield module, [f"{part}.{name}", f"{part}.{long}", *bare, *kohya]
 
 
 def _unet_layers(unet: Any) -> Iterator[tuple[nn.Module, list[str]]]:
-    original = _original_names(unet.config)
-    for name, module in _with_weights(unet):
-        names = [name, f"unet.{name}", *_underscored(name), *_of_file(original, name)]
+    layers = dict(_with_weights(unet))
+    in_file = _names_in_file(unet.config, layers)
+    for name, module in layers.items():
+        names = [name, f"unet.{name}", *_underscored(name)]
+        if name in in_file:
+            names += [f"diffusion_model.{in_file[name]}", *_underscored(in_file[name])]
         yield module, names
-
-
-def _of_file(original: Names | None, name: str) -> list[str]:
-    if original is None:
-        return []
-    try:
-        found = original.original(f"{name}.weight").removesuffix(".weight").removeprefix(original.prefix)
-    except KeyError:
-        return []
-    return [f"diffusion_model.{found}", *_underscored(found)]
 
 
 def _underscored(name: str) -> list[str]:
@@ -69,8 +62,14 @@ def _underscored(name: str) -> list[str]:
     return [f"lora_unet_{joined}", f"lycoris_{joined}"]
 
 
-def _original_names(config: Mapping[str, Any]) -> Names | None:
+def _names_in_file(config: Mapping[str, Any], names: Iterable[str]) -> dict[str, str]:
+    """What the original files call these layers of the U-Net; nothing for a form of U-Net that no such file has."""
+    prefix = PREFIXES[UNET]
     try:
-        return names_of(UNET, config)
+        found = sources(UNET, config, [f"{name}.weight" for name in names])
     except (KeyError, ValueError, TypeError):
-        return None  # a U-Net of a form that no original file has; its diffusers names are enough
+        return {}
+    return {
+        name.removesuffix(".weight"): source.name.removeprefix(prefix).removesuffix(".weight")
+        for name, source in found.items()
+    }
