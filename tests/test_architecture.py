@@ -28,7 +28,7 @@ TOP = 5
 OUTSIDE = {
     "core": {"pluggy"},
     "prompts": {"lark", "tokenizers"},
-    "imaging": {"PIL", "numpy"},
+    "imaging": {"PIL", "numpy", "torch", "spandrel"},  # torch: only where upscalers are
     "diffusion": {"torch", "safetensors", "numpy"},
     "families": {"torch", "diffusers", "transformers", "accelerate", "safetensors", "numpy", "xformers"},
     "training": {"torch", "diffusers", "transformers", "peft", "accelerate"},

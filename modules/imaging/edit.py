@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 from modules.core.requests import AREAS, FILLS, MASK_MODES, EditRequest
 from modules.imaging import mask as masks
 from modules.imaging.colour import corrected
-from modules.imaging.flatten import WHITE, flattened
+from modules.imaging.flatten import flattened
 from modules.imaging.mask import Region
 from modules.imaging.outpaint import Sides, extended, extended_mask
 from modules.imaging.resize import CROP, FILL, LATENT, STRETCH, multiples, resized
@@ -72,11 +72,9 @@ class Prepared:
         return Image.composite(placed, original, overlay)
 
 
-def prepared(
-    request: EditRequest, picture: Image.Image, mask: Image.Image | None = None, background: str = WHITE
-) -> Prepared:
+def prepared(request: EditRequest, picture: Image.Image, mask: Image.Image | None = None) -> Prepared:
     """The picture at the size to work at. A blank mask is none, with a note. Same request, same pixels."""
-    source = flattened(picture, background)
+    source = flattened(picture, request.background)
     sharp = request.mask_round and not request.soft_inpainting
     mask = None if mask is None else _read(request, mask, source.size, sharp)
     sides = Sides(**dict(zip(("left", "up", "right", "down"), request.outpaint, strict=True)))

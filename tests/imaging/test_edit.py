@@ -40,7 +40,7 @@ def test_only_the_latent_mode_brings_the_small_picture(noise):
 
 def test_transparency_shows_the_background():
     clear = Image.new("RGBA", (64, 64))
-    assert prepared(request(), clear, background="#102030").image.getpixel((3, 3)) == (16, 32, 48)
+    assert prepared(request(background="#102030"), clear).image.getpixel((3, 3)) == (16, 32, 48)
 
 
 # The whole picture --------------------------------------------------------------------------------------------------
