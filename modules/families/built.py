@@ -11,6 +11,8 @@ from torch import Tensor
 
 from modules.core.errors import InvalidModelFile
 from modules.diffusion.conditioning import Chunk, Reading, read
+from modules.diffusion.guided import Text
+from modules.families.original_layout import Layout
 
 TOKENIZER = Path(__file__).parent / "assets" / "clip_tokenizer"
 KINDS = {4: "text", 8: "edit", 9: "inpaint"}  # by the number of channels that the U-Net takes
@@ -71,14 +73,6 @@ class Encoded:
     empty: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Text:
-    """What the U-Net gets of a prompt: `states` (t, d), and for SDXL `vector` (v,), the pooled text, then the sizes."""
-
-    states: Tensor
-    vector: Tensor | None = None
-
-
 @dataclass(kw_only=True, eq=False)
 class Built:
     """Networks of diffusers and transformers in evaluation mode on `device`, in the file's configuration.
@@ -86,7 +80,7 @@ class Built:
     `sigmas`: the noise level of each training step, ascending. `prediction`: epsilon or v_prediction.
     `scaling_factor`: latents of the U-Net are those of the autoencoder times this. `dtype` is the U-Net's number type.
     `text_encoder` is None for the refiner of SDXL, which has `text_encoder_2` only.
-    `metadata` is the file's own. `colours` is None when the file does not say how its latents look.
+    `layout`, `markers` (tensors that only say something) and `metadata` are the file's own. `colours` is None when the file does not say how its latents look.
     """
 
     family: str
@@ -102,6 +96,8 @@ class Built:
     prediction: str = "epsilon"
     towers: tuple[Tower, ...] = (Tower(),)
     sizes: Sizes | None = None
+    layout: Layout = field(default_factory=Layout)
+    markers: tuple[str, ...] = ()
     tokenizer_folder: Path = TOKENIZER
     colours: LatentColours | None = None
     config: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
@@ -196,9 +192,9 @@ class Built:
         crop: tuple[int, int] = (0, 0),
         score: float | None = None,
     ) -> Text:
-        """What the U-Net gets for a picture of this size. crop: (top, left). score: the model's own unless given."""
+        """What the U-Net gets for a picture of this size; the vector is the pooled text, then the sizes.  crop: (top, left). score: the model's own unless given."""
         if self.sizes is None or encoded.pooled is None:
-            return Text(states=encoded.states)
+            return Text(encoded.states)
         states, pooled = encoded.states, encoded.pooled
         if negative and encoded.empty and self.sizes.zeroed:
             states, pooled = torch.zeros_like(states), torch.zeros_like(pooled)
@@ -208,7 +204,7 @@ class Built:
         else:
             numbers.append(self.sizes.scores[negative] if score is None else score)
         # sizes stay in 32 bits: bfloat16 cannot tell 1000 from 1004
-        return Text(states=states, vector=torch.cat([pooled.float(), torch.tensor(numbers, device=pooled.device)]))
+        return Text(states, torch.cat([pooled.float(), torch.tensor(numbers, device=pooled.device)]))
 
     # Latents ------------------------------------------------------------------------------------------------------
 
@@ -222,7 +218,7 @@ class Built:
     ) -> Tensor:
         """The U-Net's prediction (b, c, h, w), float32, for noisy latents (b, c, h, w) at timestep (b,).
 
-        text: (b, t, d).  vector: (b, v), as in `Text`.  concat: (b, c', h, w), further channels of `kind` inpaint (the
+        text: (b, t, d).  vector: (b, v), as `text_of` makes it.  concat: (b, c', h, w), further channels of `kind` inpaint (the
         mask, 1 is to be painted, then the masked picture's latents) or edit (the picture's latents).
         """
         x = x.to(self.device, self.dtype)

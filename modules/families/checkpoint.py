@@ -1,8 +1,9 @@
-"""From one file to a built model: header, check, empty networks, tensors; and back."""
+"""From a file or folder to a built model: headers, check, empty networks, tensors; and back."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,80 +11,122 @@ import torch
 from torch import Tensor, nn
 
 from modules.core.errors import InvalidModelFile
-from modules.core.tensorfile import Header, read_header
-from modules.diffusion.denoiser import sigma_table
-from modules.families import colours, single_file
-from modules.families.built import BuildOptions, Built
-from modules.families.configuration import METADATA_KEY, configuration
+from modules.core.extension_points import Family
+from modules.families import colours, eighth, single_file
+from modules.families.architecture import STABLE_DIFFUSION_1, VELOCITY, Architecture
+from modules.families.built import BuildOptions, Built, Tower
+from modules.families.configuration import METADATA_KEY, Config
 from modules.families.offload import apply_policy, weights_device
-from modules.families.original_layout import TEXT_ENCODER, UNET, VAE, to_original, with_long_prefix
+from modules.families.open_clip import PROJECTION, Source, last_layer
+from modules.families.original_layout import TEXT_ENCODER, UNET, VAE, to_original
 from modules.families.precision import Precision, precision
-
-FIRST_BETA, LAST_BETA, TRAINING_STEPS = 0.00085, 0.012, 1000
+from modules.families.recognise import Shapes
+from modules.families.store import Store, opened
+from modules.families.training import Training, asked, training_of
 
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a tensor of the file belongs: parameter `name` of the network `part`, in this shape."""
+    """Where a tensor of the file, or a piece of it, belongs: parameter `name` of the network `part`, in this shape."""
 
     part: str
     name: str
     shape: tuple[int, ...]
+    source: Source
 
 
-def build(path: Path, options: BuildOptions, *, family: str) -> Built:
-    """The model of this file, on the device and in the number types of `options`.
+def family_of_files(
+    name: str, matches: Callable[[Shapes], bool], architecture: Architecture, aliases: tuple[str, ...], note: str
+) -> Family:
+    """A family whose models lie in files as this module reads and writes them."""
+    return Family(
+        name=name,
+        matches=matches,
+        build=partial(build, family=name, architecture=architecture),
+        save=save,
+        aliases=aliases,
+        note=note,
+    )
 
-    Raises InvalidModelFile before anything large is allocated when the file does not hold what its configuration says.
+
+def build(path: Path, options: BuildOptions, *, family: str, architecture: Architecture = STABLE_DIFFUSION_1) -> Built:
+    """The model of this file or folder, on the device and in the number types of `options`.
+
+    Raises InvalidModelFile before anything large is allocated when it does not hold what its configuration says.
     """
-    header = read_header(path)
-    config = configuration(header.metadata, path.name)
-    networks = _empty_networks(config, path.name)
-    places = _places(networks, config, header, path.name)
+    store = opened(path, architecture.layout)
+    training = training_of(store, architecture)
+    config, towers = _shortened(store.configuration(architecture), architecture, store)
+    networks = _empty_networks(config, _projected(architecture, store), store.name)
+    places = _places(networks, config, store, family)
     kinds = precision(options.device, options.half)
-    parameters = _read(path, header, places, kinds, torch.device(weights_device(options)))
+    parameters = _read(store, places, kinds, torch.device(weights_device(options)))
     from modules.families.networks import filled
 
     ready = {part: filled(network, parameters[part]) for part, network in networks.items()}
-    return _built(ready, config, header, options, family)
+    built = _built(ready, config, store, options, training)
+    built.family, built.towers, built.sizes, built.layout = family, towers, architecture.sizes, architecture.layout
+    if options.fp8:
+        eighth.store(built.unet)
+    apply_policy(built, options)
+    if not built.prediction:
+        built.prediction = asked(built)
+    return built
 
 
-def _empty_networks(config: Mapping[str, Mapping[str, Any]], file_name: str) -> dict[str, nn.Module]:
+def _shortened(config: Config, architecture: Architecture, store: Store) -> tuple[Config, tuple[Tower, ...]]:
+    """Stable Diffusion 2 does not use the last layer of its text encoder; many files, and all folders, leave it out."""
+    (first, *rest) = architecture.towers
+    if first.reading.layer != -2 or not first.reading.normed:
+        return config, architecture.towers
+    layers = config[first.part]["num_hidden_layers"]
+    if not store.is_folder:
+        if layers < 2 or last_layer(store.layout.prefix(first.part), layers) in store:
+            return config, architecture.towers
+        config = config | {first.part: config[first.part] | {"num_hidden_layers": layers - 1}}
+    return config, (replace(first, reading=replace(first.reading, layer=-1)), *rest)
+
+
+def _projected(architecture: Architecture, store: Store) -> tuple[str, ...]:
+    """The text encoders with a projection: those whose pooled state is used, and those in files that have one."""
+    pooled = {tower.part for tower in architecture.towers if tower.reading.pooled}
+    there = {part for part in store.layout.open_clip if store.layout.prefix(part) + PROJECTION in store}
+    return tuple(pooled | there)
+
+
+def _empty_networks(config: Config, projected: tuple[str, ...], file_name: str) -> dict[str, nn.Module]:
     # imported late: diffusers takes seconds, and an engine should answer before
     from modules.families.networks import empty_networks
 
     try:
-        return empty_networks(config)
+        return empty_networks(config, projected)
     except (TypeError, ValueError, KeyError, IndexError, ZeroDivisionError, RuntimeError, AttributeError) as error:
         raise InvalidModelFile(
             f"{file_name} carries a network configuration that no network has: {str(error)[:300]}."
         ) from error
 
 
-def _places(
-    networks: Mapping[str, nn.Module], config: Mapping[str, Mapping[str, Any]], header: Header, file_name: str
-) -> dict[str, Place]:
-    """Where each needed tensor of the file goes, by its name there. Checks names and shapes, reads nothing."""
-    in_file = {with_long_prefix(name): name for name in header.shapes}
-    places: dict[str, Place] = {}
+def _places(networks: Mapping[str, nn.Module], config: Config, store: Store, family: str) -> dict[str, list[Place]]:
+    """Where each needed tensor goes, by its name in the store. Checks names and shapes, reads nothing."""
+    places: dict[str, list[Place]] = {}
     for part, network in networks.items():
         wanted = network.state_dict()
-        for name, original in zip(wanted, to_original({part: wanted}, config), strict=True):
+        for name, source in store.sources(part, config[part], wanted).items():
             shape = tuple(wanted[name].shape)
-            _check_tensor(header, in_file.get(original, ""), original, shape, file_name)
-            places[in_file[original]] = Place(part=part, name=name, shape=shape)
+            _check_tensor(store, source, shape, family)
+            places.setdefault(source.name, []).append(Place(part=part, name=name, shape=shape, source=source))
     return places
 
 
-def _check_tensor(header: Header, name: str, original: str, expected: tuple[int, ...], file_name: str) -> None:
-    if not name:
+def _check_tensor(store: Store, source: Source, parameter: tuple[int, ...], family: str) -> None:
+    if source.name not in store:
         raise InvalidModelFile(
-            f"{file_name} is not a whole Stable Diffusion 1.x checkpoint: the tensor {original!r} is missing."
+            f"{store.name} is not a whole {family} checkpoint: the tensor {source.name!r} is missing."
         )
-    shape = header.shapes[name]
+    shape, expected = store.shape(source.name), source.shape(parameter)
     if _without_ones(shape) != _without_ones(expected):
         raise InvalidModelFile(
-            f"{file_name} does not fit its configuration: {original!r} has the shape {list(shape)}, "
+            f"{store.name} does not fit its configuration: {source.name!r} has the shape {list(shape)}, "
             f"expected was {list(expected)}."
         )
 
@@ -96,50 +139,50 @@ def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _read(
-    path: Path, header: Header, places: Mapping[str, Place], kinds: Precision, device: torch.device
+    store: Store, places: Mapping[str, list[Place]], kinds: Precision, device: torch.device
 ) -> dict[str, dict[str, Tensor]]:
     """The parameters by part, each converted as soon as it is read: the file's numbers are never held all at once."""
-    number_of = {UNET: kinds.network, VAE: kinds.vae, TEXT_ENCODER: kinds.text_encoder}
-    found: dict[str, dict[str, Tensor]] = {part: {} for part in number_of}
-    for name, tensor in single_file.tensors(path, header, places.keys()):
-        place = places[name]
-        shaped = tensor.reshape(place.shape)
-        # Convolutions run fastest with the channels innermost, on CPUs and GPUs alike. Number type and order change in
-        # one step: two would be faster in the cache, but touch fresh memory twice, which costs more.
-        layout = torch.channels_last if shaped.ndim == 4 else torch.contiguous_format
-        found[place.part][place.name] = shaped.to(device, number_of[place.part], memory_format=layout)
+    number_of = {UNET: kinds.network, VAE: kinds.vae}
+    found: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in store.tensors(places.keys()):
+        for place in places[name]:
+            shaped = place.source.of(tensor).reshape(place.shape)
+            # Convolutions run fastest with the channels innermost, on CPUs and GPUs alike. Number type and order
+            # change in one step: two would be faster in the cache, but touch fresh memory twice, which costs more.
+            layout = torch.channels_last if shaped.ndim == 4 else torch.contiguous_format
+            number = number_of.get(place.part, kinds.text_encoder)
+            found.setdefault(place.part, {})[place.name] = shaped.to(device, number, memory_format=layout)
     return found
 
 
 def _built(
-    networks: Mapping[str, nn.Module],
-    config: Mapping[str, Mapping[str, Any]],
-    header: Header,
-    options: BuildOptions,
-    family: str,
+    networks: Mapping[str, nn.Module], config: Config, store: Store, options: BuildOptions, training: Training
 ) -> Built:
     vae: Any = networks[VAE]
-    built = Built(
-        family=family,
+    return Built(
+        family="",
         unet=networks[UNET],
         vae=vae,
-        text_encoder=networks[TEXT_ENCODER],
-        sigmas=tuple(sigma_table(FIRST_BETA, LAST_BETA, TRAINING_STEPS)),
+        text_encoder=networks.get(TEXT_ENCODER),
+        text_encoder_2=networks.get("text_encoder_2"),
+        sigmas=training.sigmas,
+        prediction=training.prediction,
         device=options.device,
         dtype=next(networks[UNET].parameters()).dtype,
         scaling_factor=vae.config.scaling_factor,
         latent_channels=vae.config.latent_channels,
-        colours=colours.from_metadata(header.metadata),
+        colours=colours.from_metadata(store.metadata),
         config=config,
-        metadata=header.metadata,
+        metadata=store.metadata,
+        markers=training.markers,
     )
-    apply_policy(built, options)
-    return built
 
 
 def save(model: Built, path: Path, metadata: Mapping[str, str]) -> None:
     """Write a model in the original layout and float16, with its configuration. Raises StorageFailed."""
-    parts = {UNET: model.unet, VAE: model.vae, TEXT_ENCODER: model.text_encoder}
-    states = {part: network.state_dict() for part, network in parts.items()}
-    tensors = {name: tensor.half() for name, tensor in to_original(states, model.config).items()}
-    single_file.save(path, tensors, {METADATA_KEY: json.dumps(model.config)} | dict(metadata))
+    states = {part: network.state_dict() for part, network in model.networks.items()}
+    tensors = {name: tensor.half() for name, tensor in to_original(states, model.config, model.layout).items()}
+    tensors |= {name: torch.zeros(0, dtype=torch.float16) for name in model.markers}
+    predicts = "v" if model.prediction == VELOCITY else "epsilon"
+    known = {METADATA_KEY: json.dumps(model.config), "modelspec.prediction_type": predicts}
+    single_file.save(path, tensors, known | dict(metadata))

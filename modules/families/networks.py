@@ -1,6 +1,6 @@
 """Empty networks of diffusers and transformers, filled by assignment: nothing is initialised that is overwritten anyway."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
@@ -9,23 +9,31 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.utils import logging as diffusers_logging
 from torch import Tensor, nn
 from transformers.models.clip.configuration_clip import CLIPTextConfig
-from transformers.models.clip.modeling_clip import CLIPTextModel
+from transformers.models.clip.modeling_clip import CLIPTextModel, CLIPTextModelWithProjection
 
-from modules.families.original_layout import TEXT_ENCODER, UNET, VAE
+from modules.families.original_layout import TEXT_ENCODERS, UNET, VAE
 
 diffusers_logging.set_verbosity_error()  # its advice is for callers of pipelines, not for users of ours
 
 
-def empty_networks(config: Mapping[str, Mapping[str, Any]]) -> dict[str, nn.Module]:
-    """The three networks by part, without memory (torch's meta device).
+def empty_networks(
+    config: Mapping[str, Mapping[str, Any]], projected: Collection[str] = ("text_encoder_2",)
+) -> dict[str, nn.Module]:
+    """The networks by part, without memory (torch's meta device). `projected`: text encoders with a projection.
 
     Raises ValueError, TypeError or the like for a configuration that no network has.
     """
     with torch.device("meta"):
-        unet: Any = UNet2DConditionModel.from_config(dict(config[UNET]))
-        vae: Any = AutoencoderKL.from_config(dict(config[VAE]))
-        tower: dict[str, Any] = dict(config[TEXT_ENCODER]) | {"attn_implementation": "sdpa"}
-        return {UNET: unet, VAE: vae, TEXT_ENCODER: CLIPTextModel(CLIPTextConfig(**tower))}
+        return {part: _empty(part, config[part], projected) for part in (UNET, VAE, *TEXT_ENCODERS) if part in config}
+
+
+def _empty(part: str, table: Mapping[str, Any], projected: Collection[str]) -> nn.Module:
+    if part in (UNET, VAE):
+        kind: Any = UNet2DConditionModel if part == UNET else AutoencoderKL
+        return kind.from_config(dict(table))
+    tower: dict[str, Any] = dict(table) | {"attn_implementation": "sdpa"}
+    text: Any = CLIPTextModelWithProjection if part in projected else CLIPTextModel
+    return text(CLIPTextConfig(**tower))
 
 
 def filled(network: nn.Module, parameters: Mapping[str, Tensor]) -> nn.Module:

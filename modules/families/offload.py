@@ -5,6 +5,8 @@ By the hooks of accelerate; for CUDA. On a CPU there is nothing to offload to, s
 
 from importlib.util import find_spec
 
+import torch
+
 from modules.core.errors import InvalidOption
 from modules.families.built import BuildOptions, Built
 
@@ -38,14 +40,21 @@ def one_network_at_a_time(built: Built) -> None:
     from accelerate import cpu_offload_with_hook
 
     # a network leaves when its successor begins; the sampling loop calls only the U-Net, which so stays during it
-    _, text = cpu_offload_with_hook(built.text_encoder, built.device)
-    _, unet = cpu_offload_with_hook(built.unet, built.device, prev_module_hook=text)
-    cpu_offload_with_hook(built.vae, built.device, prev_module_hook=unet)
+    before = None
+    for network in built.networks.values():
+        _, before = cpu_offload_with_hook(network, built.device, prev_module_hook=before)
 
 
 def one_layer_at_a_time(built: Built) -> None:
     """`--lowvram`."""
     from accelerate import cpu_offload
 
-    for network in (built.text_encoder, built.unet, built.vae):
+    for network in built.networks.values():
         cpu_offload(network, built.device)
+
+
+def move(built: Built, device: torch.device) -> None:
+    """Take a model without a policy to another device, all of it: main memory keeps it at hand for the next time."""
+    for network in built.networks.values():
+        network.to(device)
+    built.device = device

@@ -1,25 +1,47 @@
-"""The key layout of the original Stable Diffusion 1.x files, and how the modules of diffusers and transformers name the same.
+"""The key layout of the original Stable Diffusion files, and how the modules of diffusers and transformers name the same.
 
-One file holds three networks: `model.diffusion_model.…` (U-Net), `first_stage_model.…` (autoencoder) and
-`cond_stage_model.transformer.text_model.…` (CLIP's text tower). The layout is that of CompVis' latent diffusion
-(Rombach et al. 2022, arXiv:2112.10752), in which blocks are numbered in the order they run. Any configuration of this
-kind works: number of levels, layers per level, and which levels have attention are read from it.
+One file holds all networks: `model.diffusion_model.…` (U-Net), `first_stage_model.…` (autoencoder) and below
+`cond_stage_model` or `conditioner` the text encoders, CLIP's in the names of transformers, OpenCLIP's in its own
+(`open_clip.py`). The layout is that of CompVis' latent diffusion (Rombach et al. 2022, arXiv:2112.10752), in which blocks
+are numbered in the order they run. Any configuration of this kind works: number of levels, layers per level, and which
+levels have attention are read from it.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
-UNET, VAE, TEXT_ENCODER = "unet", "vae", "text_encoder"
-PREFIXES = {
-    UNET: "model.diffusion_model.",
-    VAE: "first_stage_model.",
-    TEXT_ENCODER: "cond_stage_model.transformer.text_model.",
-}
-# Some tools save the text tower without the level that older releases of transformers had above it.
-SHORT_TEXT_PREFIX = "cond_stage_model.transformer."
+from modules.families.open_clip import Source, place_in_open_clip
+
+UNET, VAE, TEXT_ENCODER, TEXT_ENCODER_2 = "unet", "vae", "text_encoder", "text_encoder_2"
+TEXT_ENCODERS = (TEXT_ENCODER, TEXT_ENCODER_2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """Where the text encoders of a kind of file lie: `text`, the start of their tensors' names by part.
+
+    `open_clip`: the parts that are stored as OpenCLIP names them.
+    """
+
+    text: Mapping[str, str] = field(default_factory=lambda: {TEXT_ENCODER: "cond_stage_model.transformer.text_model."})
+    open_clip: tuple[str, ...] = ()
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The networks of such a file."""
+        return (UNET, VAE, *self.text)
+
+    def prefix(self, part: str) -> str:
+        """What the names of this part's tensors begin with."""
+        return PREFIXES.get(part) or self.text[part]
+
+
+PREFIXES = {UNET: "model.diffusion_model.", VAE: "first_stage_model."}
+STABLE_DIFFUSION_1 = Layout()
 
 Pair = tuple[str, str]  # (module in diffusers, module in the file)
 
@@ -47,75 +69,65 @@ ATTENTION_IN_VAE: tuple[Pair, ...] = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Names:
-    """Tensor names of one network in both directions. `modules` are the pairs from which they follow."""
+def sources(
+    part: str, config: Mapping[str, Any], names: Iterable[str], layout: Layout = STABLE_DIFFUSION_1
+) -> dict[str, Source]:
+    """Where each parameter of a network lies in the file. Raises KeyError for one that has no place there.
 
-    prefix: str
-    modules: Mapping[str, str]
-
-    def original(self, name: str) -> str:
-        """The name in the file of a tensor that diffusers calls `name`. Raises KeyError for one that has no place there."""
-        module, _, rest = name.rpartition(".")
-        while module and module not in self.modules:
-            module, _, more = module.rpartition(".")
-            rest = f"{more}.{rest}"
-        return f"{self.prefix}{self.modules[module]}.{rest}"
+    names: as diffusers or transformers call them. config: diffusers' configuration of the part.
+    """
+    prefix = layout.prefix(part)
+    if part in layout.open_clip:
+        return {name: place_in_open_clip(prefix, _bare(name)) for name in names}
+    if part in TEXT_ENCODERS:
+        return {name: Source(prefix + _bare(name)) for name in names}
+    modules = dict(_unet_modules(config) if part == UNET else _vae_modules(config))
+    return {name: Source(prefix + _translated(name, modules)) for name in names}
 
 
 def to_original(
-    parts: Mapping[str, Mapping[str, Tensor]], config: Mapping[str, Mapping[str, Any]]
+    parts: Mapping[str, Mapping[str, Tensor]],
+    config: Mapping[str, Mapping[str, Any]],
+    layout: Layout = STABLE_DIFFUSION_1,
 ) -> dict[str, Tensor]:
-    """State dicts of the networks ("unet", "vae", "text_encoder"; any of them) as the tensors of one file.
+    """State dicts of the networks (any of "unet", "vae", "text_encoder", "text_encoder_2") as the tensors of one file.
 
-    `config` holds diffusers' configuration of each part. The inverse of `from_original`, exactly.
+    `config` holds diffusers' configuration of each part.
     """
     found: dict[str, Tensor] = {}
+    thirds: dict[str, dict[int, Tensor]] = {}
     for part, tensors in parts.items():
-        names = names_of(part, config[part])
-        for name, tensor in tensors.items():
-            original = names.original(name.removeprefix("text_model.") if part == TEXT_ENCODER else name)
-            found[original] = _as_convolution(tensor) if _is_vae_projection(part, name) else tensor
-    return found
+        for name, source in sources(part, config.get(part, {}), tensors, layout).items():
+            tensor = _as_convolution(tensors[name]) if is_vae_projection(part, name) else tensors[name]
+            if source.third is None:
+                found[source.name] = tensor.t() if source.turned else tensor
+            else:
+                thirds.setdefault(source.name, {})[source.third] = tensor
+    return found | {name: torch.cat([three[0], three[1], three[2]]) for name, three in thirds.items()}
 
 
-def from_original(
-    tensors: Mapping[str, Tensor], config: Mapping[str, Mapping[str, Any]]
-) -> dict[str, dict[str, Tensor]]:
-    """The tensors of one file as state dicts of the parts that `config` names.
-
-    What belongs to none of them (EMA copies, tables of noise levels) is left out.
-    """
-    found: dict[str, dict[str, Tensor]] = {part: {} for part in config}
-    for part, parameters in found.items():
-        back = {original: ours for ours, original in names_of(part, config[part]).modules.items()}
-        names = Names(prefix="", modules=back)
-        for name, tensor in tensors.items():
-            ours = _diffusers_name(names, part, name)
-            if ours:
-                parameters[ours] = tensor.flatten(1) if _is_vae_projection(part, ours) else tensor
-    return found
+def _bare(name: str) -> str:
+    """Without the level that transformers has above the layers where a projection stands beside them."""
+    return name.removeprefix("text_model.")
 
 
-def _diffusers_name(names: Names, part: str, name: str) -> str:
-    if part == TEXT_ENCODER:
-        name = with_long_prefix(name)
-    if not name.startswith(PREFIXES[part]) or name.endswith("position_ids"):
-        return ""
-    try:
-        return names.original(name.removeprefix(PREFIXES[part])).removeprefix(".")
-    except KeyError:
-        return ""
+def _translated(name: str, modules: Mapping[str, str]) -> str:
+    module, _, rest = name.rpartition(".")
+    while module and module not in modules:
+        module, _, more = module.rpartition(".")
+        rest = f"{more}.{rest}"
+    return f"{modules[module]}.{rest}"
 
 
-def with_long_prefix(name: str) -> str:
-    """The text tower's tensor names as the original layout has them."""
-    if name.startswith(SHORT_TEXT_PREFIX) and not name.startswith(PREFIXES[TEXT_ENCODER]):
-        return PREFIXES[TEXT_ENCODER] + name.removeprefix(SHORT_TEXT_PREFIX)
+def usual_name(name: str) -> str:
+    """Some tools save CLIP without the level that older releases of transformers had above it; with it, it is usual."""
+    for short in ("cond_stage_model.transformer.", "conditioner.embedders.0.transformer."):
+        if name.startswith(short) and not name.startswith(short + "text_"):
+            return f"{short}text_model.{name.removeprefix(short)}"
     return name
 
 
-def _is_vae_projection(part: str, name: str) -> bool:
+def is_vae_projection(part: str, name: str) -> bool:
     """The autoencoder's attention: linear layers in diffusers, 1x1 convolutions in the file."""
     return part == VAE and ".attentions." in name and name.endswith("weight") and "group_norm" not in name
 
@@ -127,18 +139,9 @@ def _as_convolution(tensor: Tensor) -> Tensor:
 # Which module is which -------------------------------------------------------------------------------------------------
 
 
-def names_of(part: str, config: Mapping[str, Any]) -> Names:
-    """The name table of one part with this configuration."""
-    if part == UNET:
-        return Names(prefix=PREFIXES[UNET], modules=dict(_unet_modules(config)))
-    if part == VAE:
-        return Names(prefix=PREFIXES[VAE], modules=dict(_vae_modules(config)))
-    same = ("embeddings", "encoder", "final_layer_norm")
-    return Names(prefix=PREFIXES[TEXT_ENCODER], modules={name: name for name in same})
-
-
 def _unet_modules(config: Mapping[str, Any]) -> Iterator[Pair]:
     yield from [("time_embedding.linear_1", "time_embed.0"), ("time_embedding.linear_2", "time_embed.2")]
+    yield from [("add_embedding.linear_1", "label_emb.0.0"), ("add_embedding.linear_2", "label_emb.0.2")]
     yield from [("conv_in", "input_blocks.0.0"), ("conv_norm_out", "out.0"), ("conv_out", "out.2")]
     layers = _layers_of_levels(config)
     yield from _unet_down(config["down_block_types"], layers)

@@ -9,7 +9,15 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 SD1_UNET = "model.diffusion_model.input_blocks.0.0.weight"
 SD1_VAE = "first_stage_model.decoder.conv_in.weight"
-SD1_TEXT = ("cond_stage_model.transformer.text_model.", "cond_stage_model.transformer.embeddings.")
+LABELS = "model.diffusion_model.label_emb.0.0.weight"  # SDXL's sizes; other models' classes
+CLIP = "cond_stage_model.transformer.text_model."
+SD1_TEXT = (CLIP, "cond_stage_model.transformer.embeddings.")
+OPEN_CLIP = "cond_stage_model.model."
+XL_CLIP = "conditioner.embedders.0.transformer.text_model."
+XL_TEXT = (XL_CLIP, "conditioner.embedders.0.transformer.embeddings.")
+XL_OPEN_CLIP = "conditioner.embedders.1.model."
+XL_REFINER = "conditioner.embedders.0.model."
+LARGE = "Stable Diffusion XL"
 
 # (what it is, what to look for at the start of tensor names); the first that fits names the file
 OTHERS: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -27,11 +35,48 @@ OTHERS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 
 
-def is_stable_diffusion_1(shapes: Shapes) -> bool:
-    """A whole text-to-image checkpoint in the layout of Stable Diffusion 1.x: any sizes, epsilon on 4 channels."""
-    start = shapes.get(SD1_UNET, ())
-    text = any(name.startswith(SD1_TEXT) for name in shapes)
-    return len(start) == 4 and start[1] == 4 and SD1_VAE in shapes and text and not _begins(shapes, "conditioner.")
+def is_stable_diffusion_1(shapes: Shapes, channels: int = 4) -> bool:
+    """A whole checkpoint in the layout of Stable Diffusion 1.x, of any sizes, whose U-Net takes so many channels."""
+    return _whole(shapes, channels) and generation(shapes) == 1
+
+
+def is_stable_diffusion_2(shapes: Shapes, channels: int = 4) -> bool:
+    """As `is_stable_diffusion_1`, of the second version; not those that are told classes or pictures (unCLIP)."""
+    return _whole(shapes, channels) and generation(shapes) == 2 and LABELS not in shapes
+
+
+def is_stable_diffusion_xl(shapes: Shapes, channels: int = 4) -> bool:
+    """As `is_stable_diffusion_1`, of SDXL with both text encoders."""
+    return _whole(shapes, channels) and generation(shapes) == 3 and LABELS in shapes and not _is_refiner(shapes)
+
+
+def is_refiner(shapes: Shapes) -> bool:
+    """The refiner of SDXL, which has the larger text encoder only."""
+    return _whole(shapes, 4) and generation(shapes) == 3 and LABELS in shapes and _is_refiner(shapes)
+
+
+def generation(shapes: Shapes) -> int:
+    """By the text encoders: 1, 2 or 3 (SDXL) of Stable Diffusion; 0 is none of them."""
+    if _begins(shapes, "conditioner."):
+        both = _begins(shapes, *XL_TEXT) and _begins(shapes, XL_OPEN_CLIP)
+        return 3 if both or _is_refiner(shapes) else 0
+    if _begins(shapes, OPEN_CLIP):
+        return 2
+    return 1 if _begins(shapes, *SD1_TEXT) else 0
+
+
+def _is_refiner(shapes: Shapes) -> bool:
+    return _begins(shapes, XL_REFINER) and not _begins(shapes, "conditioner.embedders.1.")
+
+
+def _whole(shapes: Shapes, channels: int) -> bool:
+    return _channels(shapes) == channels and SD1_VAE in shapes
+
+
+def _channels(shapes: Shapes) -> int:
+    """What the U-Net takes: 4 latents, and for inpainting or editing more."""
+    first = shapes.get(SD1_UNET, ())
+    return first[1] if len(first) == 4 else 0
 
 
 def family_of(shapes: Shapes, families: Iterable[Family], file_name: str) -> Family:
@@ -42,7 +87,8 @@ def family_of(shapes: Shapes, families: Iterable[Family], file_name: str) -> Fam
     if found:
         names = " and ".join(family.name for family in found)
         raise InvalidModelFile(f"{file_name} is claimed by {names}; disable the extension that brings one of them.")
-    known = ", ".join(family.name for family in families)
+    names = [family.name for family in families]
+    known = ", ".join(name for name in names if not any(name.startswith(f"{other} ") for other in names))
     raise InvalidModelFile(f"{file_name} is {description(shapes)}, not a checkpoint that can draw ({known}).")
 
 
@@ -54,20 +100,22 @@ def description(shapes: Shapes) -> str:
     """
     if not shapes:
         return "a file without tensors"
-    if SD1_UNET in shapes and _begins(shapes, *SD1_TEXT):
-        return _nearly_stable_diffusion_1(shapes)
+    if SD1_UNET in shapes and generation(shapes):
+        return _nearly(shapes, ("Stable Diffusion 1.x", "Stable Diffusion 2.x", LARGE)[generation(shapes) - 1])
     for what, starts in OTHERS:
         if _begins(shapes, *starts):
             return f"{'an' if what[0] in 'aeiou' else 'a'} {what}"
     return f"of an unknown kind (its first tensor is {next(iter(shapes))[:100]!r})"
 
 
-def _nearly_stable_diffusion_1(shapes: Shapes) -> str:
+def _nearly(shapes: Shapes, version: str) -> str:
     if SD1_VAE not in shapes:
-        return f"a Stable Diffusion 1.x checkpoint without its autoencoder (no tensor {SD1_VAE!r})"
-    channels = shapes[SD1_UNET][1] if len(shapes[SD1_UNET]) == 4 else 0
-    kind = {9: "inpainting", 8: "image-editing", 5: "depth"}.get(channels, f"{channels}-channel")
-    return f"a Stable Diffusion 1.x {kind} checkpoint"
+        return f"a {version} checkpoint without its autoencoder (no tensor {SD1_VAE!r})"
+    if version != LARGE and LABELS in shapes:
+        return f"a {version} checkpoint that wants a picture or a class beside the text (unCLIP)"
+    channels = _channels(shapes)
+    kind = {9: "inpainting", 8: "image-editing", 5: "depth", 7: "upscaling"}.get(channels, f"{channels}-channel")
+    return f"a {version} {kind} checkpoint"
 
 
 def _begins(shapes: Shapes, *starts: str) -> bool:

@@ -10,7 +10,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint, convert_ldm_vae_checkpoint
 
 from modules.core.errors import InvalidModelFile
-from modules.families import checkpoint, single_file
+from modules.families import single_file
 from modules.families.built import BuildOptions
 from modules.families.configuration import METADATA_KEY
 from modules.families.kinds import sd15
@@ -194,7 +194,3 @@ def test_what_the_libraries_note_for_themselves_does_not_matter(changed: Any) ->
         metadata[METADATA_KEY] = json.dumps(table)
 
     assert build(changed(note)).text_encoder.dtype == torch.float32
-
-
-def test_the_noise_levels_are_those_it_was_trained_with() -> None:
-    assert (checkpoint.FIRST_BETA, checkpoint.LAST_BETA, checkpoint.TRAINING_STEPS) == (0.00085, 0.012, 1000)

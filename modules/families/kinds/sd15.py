@@ -1,14 +1,24 @@
-"""Stable Diffusion 1.x (Rombach et al. 2022, arXiv:2112.10752; CompVis and Runway, 2022), the starter model included."""
+"""Stable Diffusion 1.x (Rombach et al. 2022, arXiv:2112.10752; CompVis and Runway, 2022), the starter model included.
 
-from collections.abc import Mapping
+Its variants take more channels: mask and masked picture for inpainting, the picture for editing by instruction
+(InstructPix2Pix: Brooks et al. 2022, arXiv:2211.09800).
+"""
+
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from modules.core.extension_points import Family, hookimpl
 from modules.families import checkpoint
+from modules.families.architecture import STABLE_DIFFUSION_1
 from modules.families.built import BuildOptions, Built
 from modules.families.recognise import is_stable_diffusion_1
 
 NAME = "Stable Diffusion 1.x"
+INPAINTING = replace(STABLE_DIFFUSION_1, channels=9)
+EDITING = replace(STABLE_DIFFUSION_1, channels=8)
+
+save = checkpoint.save
 
 
 def build(path: Path, options: BuildOptions) -> Built:
@@ -16,20 +26,28 @@ def build(path: Path, options: BuildOptions) -> Built:
     return checkpoint.build(path, options, family=NAME)
 
 
-def save(model: Built, path: Path, metadata: Mapping[str, str]) -> None:
-    """Write the model in the original layout, in float16."""
-    checkpoint.save(model, path, metadata)
-
-
 @hookimpl
 def register_families() -> list[Family]:
     return [
-        Family(
-            name=NAME,
-            matches=is_stable_diffusion_1,
-            build=build,
-            save=save,
-            aliases=("sd1", "sd15"),
-            note="512 px checkpoints of Stable Diffusion 1.1 to 1.5 and everything trained from them; the starter model.",
-        )
+        checkpoint.family_of_files(
+            NAME,
+            is_stable_diffusion_1,
+            STABLE_DIFFUSION_1,
+            ("sd1", "sd15"),
+            "512 px checkpoints of Stable Diffusion 1.1 to 1.5 and everything trained from them; the starter model.",
+        ),
+        checkpoint.family_of_files(
+            f"{NAME} inpainting",
+            partial(is_stable_diffusion_1, channels=9),
+            INPAINTING,
+            ("sd1-inpaint",),
+            "Made to paint what is behind a mask: 9 channels.",
+        ),
+        checkpoint.family_of_files(
+            f"{NAME} InstructPix2Pix",
+            partial(is_stable_diffusion_1, channels=8),
+            EDITING,
+            ("sd1-edit", "ip2p"),
+            "Changes a picture as the prompt says: 8 channels.",
+        ),
     ]
