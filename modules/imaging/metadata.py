@@ -30,11 +30,16 @@ class Text:
 # Writing ------------------------------------------------------------------------------------------------------------
 
 
-def png_bytes(image: Image.Image, infotext: str = "", level: int = LEVEL) -> bytes:
-    """A PNG file with `infotext` in its `parameters` chunk; `level` is zlib's, 0 to 9."""
+def png_bytes(
+    image: Image.Image, infotext: str = "", level: int = LEVEL, others: Mapping[str, str] | None = None
+) -> bytes:
+    """A PNG file with `infotext` in its `parameters` chunk; `level` is zlib's, 0 to 9. `others`: texts by keyword."""
     chunks = PngImagePlugin.PngInfo()
     if infotext:
         chunks.add_text(KEYWORD, infotext)  # Latin-1 as tEXt, everything else as iTXt
+    for keyword, text in (others or {}).items():
+        if keyword != KEYWORD and 0 < len(keyword.encode("latin-1", "ignore")) < 80:
+            chunks.add_text(keyword.encode("latin-1", "ignore"), text)
     written = io.BytesIO()
     image.save(written, "PNG", pnginfo=chunks, compress_level=level)
     return written.getvalue()

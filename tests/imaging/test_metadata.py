@@ -57,6 +57,15 @@ def test_without_a_text_there_is_no_chunk():
     assert read_text(png_bytes(picture())).infotext == ""
 
 
+def test_further_texts_are_written_beside_it():
+    others = {"postprocessing": "done", "Title": "猫", "parameters": "never twice", "": "nameless", "x" * 99: "long"}
+    assert read_text(png_bytes(picture(), "how", others=others)).items == {
+        "parameters": "how",
+        "postprocessing": "done",
+        "Title": "猫",
+    }
+
+
 def test_the_level_changes_the_size_only():
     sheet = Image.new("RGB", (64, 64), "red")
     files = [png_bytes(sheet, "x", level=level) for level in (0, 1, 9)]
