@@ -46,6 +46,9 @@ FIELD_OF: Mapping[str, str] = {
     "initial_noise_multiplier": "initial_noise_multiplier",
     "img2img_extra_noise": "extra_noise",
     "inpainting_mask_weight": "inpainting_mask_weight",
+    # pictures made larger
+    "ESRGAN_tile": "tile",
+    "ESRGAN_tile_overlap": "tile_overlap",
 }
 EDITS_TOO = "token_merging_ratio_img2img"  # when it is set, edits take it instead of token_merging_ratio
 

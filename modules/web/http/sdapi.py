@@ -1,76 +1,75 @@
-"""Between the field's API and ours: what a txt2img body asks for as an ImageRequest, and a finished job as its answer."""
+"""Between the field's API and ours: what a body asks for as a request."""
 
-import base64
-import json
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fastapi import HTTPException
-from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
 
-from modules.core.errors import InvalidRequest, Problem, UnknownName
-from modules.core.requests import ImageRequest, ModelRecord
-from modules.prompts.infotext import parse_infotext
+from modules.core.errors import InvalidImage, InvalidRequest, Problem, UnknownName
+from modules.core.requests import EditRequest, ImageRequest
+from modules.services.request_defaults import defaults_from
 from modules.services.studio import Studio
-from modules.storage.records import Job, Picture
-from modules.web.http.sdapi_body import Text2ImageBody
-from modules.web.http.sdapi_settings import eta_setting, overrides_of
-
-# Our field -> the API's, for sentences about it.
-THEIR_NAMES = {
-    "sampler": "sampler_name",
-    "schedule": "scheduler",
-    "batch_count": "n_iter",
-    "model": "override_settings",
-    "clip_skip": "override_settings",
-    "emphasis": "override_settings",
-    "comma_backtrack": "override_settings",
-    "noise_source": "override_settings",
-}
-FROM_INFOTEXT = {
-    "prompt": "Prompt",
-    "negative_prompt": "Negative prompt",
-    "steps": "Steps",
-    "sampler_name": "Sampler",
-    "scheduler": "Schedule type",
-    "cfg_scale": "CFG scale",
-    "seed": "Seed",
-    "width": "Size-1",
-    "height": "Size-2",
-}
+from modules.storage.records import Job
+from modules.web.http.answers import KnownFault
+from modules.web.http.sdapi_body import Image2ImageBody, ImageBody, Text2ImageBody
+from modules.web.http.sdapi_fields import fields_of, own_fields, settled, their_name
+from modules.web.http.sdapi_image import INVALID, image_bytes
+from modules.web.http.sdapi_infotext import fields_in
+from modules.web.http.sdapi_scripts import fields_of_scripts, refuse_selectable
+from modules.web.http.sdapi_settings import Overrides, eta_setting, overrides_of
 
 
-def request_of(body: Text2ImageBody, studio: Studio) -> ImageRequest:
-    """The request a body means, settings filled in.
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A request, the pictures it works on, and the settings that came with it."""
 
-    Raises InvalidRequest for what this version cannot do and would change the picture, HTTPException for names and
-    settings that are not there.
+    request: ImageRequest
+    pictures: tuple[bytes, ...]
+    overrides: Overrides
+
+
+def accepted(studio: Studio, body: ImageBody, owner: str) -> Job:
+    """Queue what a body asks for; nothing is kept or queued when this raises.
+
+    Raises InvalidRequest with the API's field names, HTTPException and KnownFault as clients know them.
     """
-    _refuse_scripts(body)
-    body = _with_infotext(body)
+    try:
+        asked = asked_in(body, studio)
+        asked.request.checked()
+        for picture in asked.pictures:
+            _kept(studio, picture)
+        job = studio.desk.submit(asked.request, owner=owner)
+    except InvalidRequest as error:
+        raise their_problems(error) from error
+    if not body.said("override_settings_restore_afterwards"):
+        studio.settings.set(asked.overrides.values)
+    return job
+
+
+def asked_in(body: ImageBody, studio: Studio) -> Asked:
+    """What a body means, settings filled in. Nothing is stored yet; the pictures have not been looked at.
+
+    What counts, from the strongest: `atelier`, the body's other fields, scripts, override_settings, the infotext, the API's
+    defaults, the settings.
+    """
+    refuse_selectable(body.script_name)
     _refuse_unavailable(body)
+    kind, pictures, given = _pictures(body)
     overrides = overrides_of(body.override_settings or {}, studio)
-    model = overrides.model or studio.desk.current_model()
-    request = replace(
-        studio.desk.defaults(model),
-        prompt=body.said("prompt"),
-        negative_prompt=body.said("negative_prompt"),
-        sampler=_sampler(body),
-        schedule=_schedule(body),
-        steps=body.said("steps"),
-        width=model.width if body.width is None else body.width,
-        height=model.height if body.height is None else body.height,
-        cfg_scale=body.said("cfg_scale"),
-        seed=body.said("seed"),
-        batch_count=body.said("n_iter"),
-        batch_size=body.said("batch_size"),
-        eta=_eta(body, studio),
-        save=bool(body.save_images),
-    )
-    return overrides.applied_to(request)
+    infotext = fields_in(body.infotext, kind, studio.library) if body.infotext else {}
+    own = fields_of(body, body.model_fields_set)
+    unsaid = fields_of(type(body)(), type(body).model_fields)
+    sampler = str((unsaid | infotext | own)["sampler"])
+    found = _suggested(studio, kind, overrides, infotext)
+    found |= unsaid | infotext | overrides.fields(kind, sampler)
+    found |= fields_of_scripts(body.alwayson_scripts or {}, kind) | own
+    found |= own_fields(body.atelier or {}, kind) | given
+    found = settled(found, body)
+    if body.eta is not None and "eta" in own:
+        found["eta"] = _eta(body.eta, sampler, studio)
+    return Asked(request=kind(**found), pictures=pictures, overrides=overrides)
 
 
 def their_problems(error: InvalidRequest) -> HTTPException | InvalidRequest:
@@ -79,164 +78,81 @@ def their_problems(error: InvalidRequest) -> HTTPException | InvalidRequest:
         return HTTPException(400, "Sampler not found")
     if any(one.field == "schedule" for one in error.problems):
         return HTTPException(400, "Scheduler not found")
-    return InvalidRequest(*(replace(one, field=THEIR_NAMES.get(one.field, one.field)) for one in error.problems))
+    return InvalidRequest(*(replace(one, field=their_name(one.field)) for one in error.problems))
 
 
-# What is refused ---------------------------------------------------------------------------------------------------------
+# Inside ------------------------------------------------------------------------------------------------------------------
 
 
-def _refuse_scripts(body: Text2ImageBody) -> None:
-    for name in ([body.script_name] if body.script_name else []) + list(body.alwayson_scripts or {}):
-        raise HTTPException(422, f"Script '{name[:200]}' not found")
+def _suggested(
+    studio: Studio, kind: type[ImageRequest], overrides: Overrides, infotext: dict[str, Any]
+) -> dict[str, Any]:
+    """What the settings and the model say."""
+    model = overrides.model
+    if model is None:
+        model = studio.library.find(infotext["model"]) if "model" in infotext else studio.desk.current_model()
+    infotext.pop("model", None)
+    return defaults_from(studio.settings, kind) | {"model": model.title, "width": model.width, "height": model.height}
 
 
-def _refuse_unavailable(body: Text2ImageBody) -> None:
-    """Fields that would change the picture and cannot yet. What clients send along by habit stays allowed."""
-    resized = (body.seed_resize_from_w or 0) > 0 and (body.seed_resize_from_h or 0) > 0
+def _refuse_unavailable(body: ImageBody) -> None:
+    """Fields that would change the picture and cannot. What clients send along by habit stays allowed."""
     asked = {
-        "enable_hr": (bool(body.enable_hr), "Hires. fix is"),
-        "firstphase_width": (bool(body.firstphase_width or body.firstphase_height), "Hires. fix is"),
-        "subseed_strength": ((body.subseed_strength or 0) != 0, "Variation seeds are"),
-        "seed_resize_from_w": (resized, "Resizing seeds is"),
-        "tiling": (bool(body.tiling), "Tiling is"),
         "restore_faces": (bool(body.restore_faces), "Face restoration is"),
-        "refiner_checkpoint": (body.refiner_checkpoint not in (None, "", "None"), "The refiner is"),
-        "s_churn": ((body.s_churn or 0) != 0, "Churn is"),
-        "s_noise": (body.s_noise not in (None, 1), "The noise multiplier is"),
-        "s_min_uncond": ((body.s_min_uncond or 0) != 0, "Leaving the negative prompt out is"),
+        "firstpass_image": (bool(body.firstpass_image), "A first pass brought along is"),
+        "latent_mask": (bool(getattr(body, "latent_mask", None)), "A mask for the latents alone is"),
     }
     problems = [
         Problem(field=field, message=f"{what} not available in this version; leave {field} out.")
         for field, (wanted, what) in asked.items()
         if wanted
     ]
-    strength = body.denoising_strength
-    if strength is not None and not 0 <= strength <= 1:
-        message = f"Denoising strength is {strength:g}; it must be between 0 and 1."
-        problems.append(Problem(field="denoising_strength", message=message))
     if problems:
         raise InvalidRequest(*problems)
 
 
-# What is filled in -------------------------------------------------------------------------------------------------------
+def _pictures(body: ImageBody) -> tuple[type[ImageRequest], tuple[bytes, ...], dict[str, Any]]:
+    """The kind of request, its pictures, and the fields that name them by the ids they will have."""
+    if not isinstance(body, Image2ImageBody):
+        assert isinstance(body, Text2ImageBody)
+        return ImageRequest, (), {}
+    if not body.init_images:
+        raise HTTPException(404, "Init image not found")
+    pictures = [image_bytes(one) for one in body.init_images]
+    mask = [image_bytes(body.mask)] if body.mask else []
+    given: dict[str, Any] = {"init_images": tuple(map(_id, pictures)), "mask": "".join(map(_id, mask))}
+    return EditRequest, (*pictures, *mask), given | _batch(body, pictures)
 
 
-def _with_infotext(body: Text2ImageBody) -> Text2ImageBody:
-    """The body with what its `infotext` says where the client said nothing itself."""
-    if not body.infotext:
-        return body
-    found = parse_infotext(body.infotext)
-    news: dict[str, Any] = {
-        field: found[key]
-        for field, key in FROM_INFOTEXT.items()
-        if key in found and field not in body.model_fields_set and not _said_otherwise(field, body)
-    }
-    settings = dict(body.override_settings or {})
-    for setting, key in (("sd_model_checkpoint", "Model hash"), ("CLIP_stop_at_last_layers", "Clip skip")):
-        if key in found:
-            settings.setdefault(setting, found[key])
-    known = body.model_dump(exclude_unset=True)
+def _batch(body: Image2ImageBody, pictures: Sequence[bytes]) -> dict[str, int]:
+    """One picture serves all of a batch; of several each gets its own, and the batch is as large as they are many."""
+    if len(pictures) == 1:
+        return {}
+    if len(pictures) > body.said("batch_size"):
+        text = f"{len(pictures)} init images for a batch of {body.said('batch_size')}: send one, or raise batch_size."
+        raise KnownFault("RuntimeError", text)
+    return {"batch_size": len(pictures)}
+
+
+def _id(picture: bytes) -> str:
+    return hashlib.sha256(picture).hexdigest()
+
+
+def _kept(studio: Studio, picture: bytes) -> None:
     try:
-        return Text2ImageBody.model_validate(known | news | {"override_settings": settings})
-    except ValidationError as error:
-        raise RequestValidationError(error.errors()) from error
+        studio.inputs.keep(picture)
+    except InvalidImage as error:
+        raise HTTPException(500, INVALID) from error
 
 
-def _said_otherwise(field: str, body: Text2ImageBody) -> bool:
-    return field == "sampler_name" and "sampler_index" in body.model_fields_set
-
-
-def _sampler(body: Text2ImageBody) -> str:
-    return body.sampler_name or body.said("sampler_index") or "Euler"
-
-
-def _schedule(body: Text2ImageBody) -> str:
-    """The sampler's own schedule counts as Automatic, as clients know it."""
-    asked = (body.scheduler or "").strip()
-    if asked.casefold() in ("", "automatic", "use same scheduler"):
-        return "Automatic"
-    return asked
-
-
-def _eta(body: Text2ImageBody, studio: Studio) -> float | None:
+def _eta(eta: float, sampler: str, studio: Studio) -> float | None:
     """None where the value says nothing: clients send 1 along with every sampler, and it would stand in every text."""
-    if body.eta is None or not 0 <= body.eta <= 1:
-        return body.eta
+    if not 0 <= eta <= 1:
+        return eta
     try:
-        sampler = studio.catalogue.samplers().find(_sampler(body))
+        known = studio.catalogue.samplers().find(sampler)
     except UnknownName:
-        return body.eta
-    name = eta_setting(sampler.name)
-    usual = body.eta == studio.settings.registered[name].default == studio.settings.get(name)
-    return None if usual or "eta" not in sampler.options else body.eta
-
-
-# What is answered --------------------------------------------------------------------------------------------------------
-
-
-def info_of(job: Job, body: Text2ImageBody, pictures: Sequence[Picture], record: ModelRecord, has_grid: bool) -> str:
-    """The `info` string: the field's keys in the field's order. `has_grid`: the first image is the grid of all."""
-    request = job.request
-    seeds = [picture.seed for picture in pictures]
-    subseed = body.said("subseed")
-    texts = [picture.infotext for picture in pictures]
-    known: dict[str, Any] = {
-        "prompt": request.prompt,
-        "all_prompts": [request.prompt] * len(pictures),
-        "negative_prompt": request.negative_prompt,
-        "all_negative_prompts": [request.negative_prompt] * len(pictures),
-        "seed": request.seed,
-        "all_seeds": seeds,
-        "subseed": subseed,
-        "all_subseeds": [subseed if subseed < 0 else subseed + picture.index for picture in pictures],
-        "subseed_strength": body.said("subseed_strength"),
-        "width": request.width,
-        "height": request.height,
-        "sampler_name": request.sampler,
-        "cfg_scale": request.cfg_scale,
-        "steps": request.steps,
-        "batch_size": request.batch_size,
-        "restore_faces": False,
-        "face_restoration_model": None,
-        "sd_model_name": record.name.rpartition("/")[2],
-        "sd_model_hash": record.short_hash,
-        "sd_vae_name": None,
-        "sd_vae_hash": None,
-        "seed_resize_from_w": body.said("seed_resize_from_w"),
-        "seed_resize_from_h": body.said("seed_resize_from_h"),
-        "denoising_strength": body.denoising_strength,
-        "extra_generation_params": {"Schedule type": request.schedule},
-        "index_of_first_image": int(has_grid),
-        "infotexts": texts[:1] * has_grid + texts,
-        "styles": body.styles or [],
-        "job_timestamp": timestamp(job.started or job.created),
-        "clip_skip": request.clip_skip,
-        "is_using_inpainting_conditioning": False,
-        "version": _version(texts),
-    }
-    return json.dumps(known, ensure_ascii=False)
-
-
-def answer_of(body: Text2ImageBody, images: Sequence[bytes], info: str) -> dict[str, Any]:
-    """The answer to txt2img: bare base64, and the body as it was received with all its fields."""
-    encoded = [base64.b64encode(image).decode() for image in images] if body.said("send_images") else []
-    return {"images": encoded, "parameters": body.model_dump(), "info": info}
-
-
-def timestamp(moment: float | None) -> str:
-    """YYYYMMDDhhmmss; "0" for no moment, as the field writes it."""
-    return time.strftime("%Y%m%d%H%M%S", time.localtime(moment)) if moment else "0"
-
-
-def record_of(job: Job, studio: Studio) -> ModelRecord:
-    """The model a job was drawn with; one without hash when its file is gone by now."""
-    title = job.request.model
-    try:
-        return studio.library.find(title)
-    except UnknownName:
-        return ModelRecord(name=title, path="", title=title, size=0, modified=0)
-
-
-def _version(texts: Sequence[str]) -> str:
-    found: Mapping[str, Any] = parse_infotext(texts[0]) if texts else {}
-    return str(found.get("Version", ""))
+        return eta
+    name = eta_setting(known.name)
+    usual = eta == studio.settings.registered[name].default == studio.settings.get(name)
+    return None if usual or "eta" not in known.options else eta

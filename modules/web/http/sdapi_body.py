@@ -1,4 +1,4 @@
-"""The body of POST /sdapi/v1/txt2img: every field of the field's API, all optional, types read as leniently as it does."""
+"""The bodies of POST /sdapi/v1/txt2img and img2img: every field of the field's API, types read as leniently as it does."""
 
 import math
 from typing import Annotated, Any
@@ -17,16 +17,17 @@ Whole = Annotated[int | None, BeforeValidator(_whole)]
 Number = Annotated[float | None, Field(allow_inf_nan=False)]
 Text = str | None
 Flag = bool | None
+Names = Annotated[list[str] | None, Field(max_length=100)]
 
 
-class Text2ImageBody(BaseModel):
-    """What a client may send. `None` always means the default; unknown keys are ignored."""
+class ImageBody(BaseModel):
+    """What both have. `None` always means the default; unknown keys are ignored."""
 
     model_config = ConfigDict(coerce_numbers_to_str=True, extra="ignore")
 
     prompt: Text = ""
     negative_prompt: Text = ""
-    styles: list[str] | None = None
+    styles: Names = None
     seed: Whole = -1
     subseed: Whole = -1
     subseed_strength: Number = 0
@@ -58,6 +59,25 @@ class Text2ImageBody(BaseModel):
     disable_extra_networks: Flag = False
     firstpass_image: Text = None
     comments: dict[str, Any] | None = None
+    force_task_id: Text = None
+    sampler_index: Text = "Euler"
+    script_name: Text = None
+    script_args: list[Any] | None = []
+    send_images: Flag = True
+    save_images: Flag = False
+    alwayson_scripts: dict[str, Any] | None = {}
+    infotext: Text = None
+    atelier: dict[str, Any] | None = Field(default=None, description="Fields of ours that the others have no name for.")
+
+    def said(self, name: str) -> Any:
+        """A field's value, the default standing for `null`."""
+        value = getattr(self, name)
+        return type(self).model_fields[name].default if value is None else value
+
+
+class Text2ImageBody(ImageBody):
+    """What a client may send to make pictures from text."""
+
     enable_hr: Flag = False
     firstphase_width: Whole = 0
     firstphase_height: Whole = 0
@@ -71,16 +91,29 @@ class Text2ImageBody(BaseModel):
     hr_scheduler: Text = None
     hr_prompt: Text = ""
     hr_negative_prompt: Text = ""
-    force_task_id: Text = None
-    sampler_index: Text = "Euler"
-    script_name: Text = None
-    script_args: list[Any] | None = []
-    send_images: Flag = True
-    save_images: Flag = False
-    alwayson_scripts: dict[str, Any] | None = {}
-    infotext: Text = None
 
-    def said(self, name: str) -> Any:
-        """A field's value, the default standing for `null`."""
-        value = getattr(self, name)
-        return type(self).model_fields[name].default if value is None else value
+
+class Image2ImageBody(ImageBody):
+    """What a client may send to make pictures from pictures. Pictures are base64, bare or as data URIs."""
+
+    init_images: list[str] | None = None
+    resize_mode: Whole = 0
+    denoising_strength: Number = 0.75
+    image_cfg_scale: Number = None
+    mask: Text = None
+    mask_blur: Whole = None
+    mask_blur_x: Whole = 4
+    mask_blur_y: Whole = 4
+    mask_round: Flag = True
+    inpainting_fill: Whole = 0
+    inpaint_full_res: Flag = True
+    inpaint_full_res_padding: Whole = 0
+    inpainting_mask_invert: Whole = 0
+    initial_noise_multiplier: Number = None
+    latent_mask: Text = None
+    include_init_images: Flag = False
+
+    def echoed(self) -> dict[str, Any]:
+        """The body as it goes back: without the pictures, unless the client wants them."""
+        known = self.model_dump()
+        return known if self.include_init_images else known | {"init_images": None, "mask": None}

@@ -1,23 +1,23 @@
-"""`override_settings` of the field's API: settings that hold for one request."""
+"""`override_settings` of the field's API: settings that hold for one request. And which settings no client may touch."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
+from fastapi import HTTPException
+
 from modules.core.errors import InvalidOption, InvalidRequest, Problem, UnknownName
+from modules.core.places import Places
 from modules.core.requests import ImageRequest, ModelRecord
 from modules.core.settings import Value
+from modules.services.request_defaults import fields_from
 from modules.services.studio import Studio
 from modules.web.http.answers import KnownFault
 
 MODEL = "sd_model_checkpoint"
-IN_REQUEST = {
-    "CLIP_stop_at_last_layers": "clip_skip",
-    "emphasis": "emphasis",
-    "comma_padding_backtrack": "comma_backtrack",
-    "randn_source": "noise_source",
-}
-OWN_VAE = ("", "None", "Automatic", None)  # values of `sd_vae` that mean the one in the checkpoint
+HASH = "sd_checkpoint_hash"
+# Never set over HTTP, in silence: the first is a result, the others would let a client open what is closed.
+IGNORED = frozenset({HASH, "api_enable_requests", "api_forbid_local_requests", "api_useragent"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,13 +27,11 @@ class Overrides:
     values: Mapping[str, Value] = field(default_factory=dict)
     model: ModelRecord | None = None
 
-    def applied_to(self, request: ImageRequest) -> ImageRequest:
-        """The request with them. What it says itself (eta) stays."""
-        fields: dict[str, Any] = {ours: self.values[name] for name, ours in IN_REQUEST.items() if name in self.values}
-        eta = eta_setting(request.sampler)
-        if request.eta is None and eta in self.values:
-            fields["eta"] = self.values[eta]
-        return replace(request, **fields)
+    def fields(self, kind: type[ImageRequest], sampler: str) -> dict[str, Any]:
+        """What they say of a request."""
+        found = fields_from(self.values, kind)
+        eta = eta_setting(sampler)
+        return found | ({"eta": self.values[eta]} if eta in self.values else {})
 
 
 def eta_setting(sampler: str) -> str:
@@ -49,7 +47,7 @@ def overrides_of(asked: Mapping[str, Any], studio: Studio) -> Overrides:
     values: dict[str, Value] = {}
     model = None
     for name, value in asked.items():
-        if name == "sd_vae" and value in OWN_VAE:
+        if name in IGNORED:
             continue
         checked = checked_setting(name, value, studio)
         if name == MODEL:
@@ -61,14 +59,40 @@ def overrides_of(asked: Mapping[str, Any], studio: Studio) -> Overrides:
 
 
 def checked_setting(name: str, value: Any, studio: Studio) -> Value:
-    """A value in its setting's type. Raises InvalidRequest when it cannot have it, KnownFault when there is no such."""
+    """A value in its setting's type.
+
+    Raises InvalidRequest when it cannot have it, KnownFault when there is no such setting, HTTPException 403 for what
+    only whoever starts the server may say.
+    """
+    if name in folders_told(studio.places):
+        raise HTTPException(403, f"{name} is no setting here: folders are chosen on the command line, not over HTTP.")
     setting = studio.settings.registered.get(name)
     if setting is None:
         raise KnownFault("KeyError", repr(name[:200]))
+    if name == "sd_vae" and value == "":
+        value = setting.default
     try:
         return setting.checked(value)
     except InvalidOption as error:
         raise InvalidRequest(Problem(field=name, message=f"{error}.")) from error
+
+
+def folders_told(places: Places) -> dict[str, str]:
+    """Where pictures go, as clients read it; below the data folder, and nothing a client can change."""
+    pictures = f"{places.outputs.name}/{places.pictures.name}"
+    edits = f"{places.outputs.name}/img2img-images"
+    extras = f"{places.outputs.name}/extras-images"
+    return {
+        "outdir_samples": "",
+        "outdir_txt2img_samples": pictures,
+        "outdir_img2img_samples": edits,
+        "outdir_extras_samples": extras,
+        "outdir_grids": "",
+        "outdir_txt2img_grids": pictures,
+        "outdir_img2img_grids": edits,
+        "outdir_save": pictures,
+        "outdir_init_images": f"{places.outputs.name}/{places.inputs.name}",
+    }
 
 
 def _model(name: str, studio: Studio) -> ModelRecord | None:

@@ -7,7 +7,8 @@ from fastapi import HTTPException
 from pydantic import ValidationError
 
 from modules.core.errors import InvalidRequest, Problem
-from modules.web.http.sdapi import their_problems, timestamp
+from modules.web.http.sdapi import their_problems
+from modules.web.http.sdapi_answer import timestamp
 from modules.web.http.sdapi_body import Text2ImageBody
 from modules.web.http.sdapi_image import image_bytes
 from modules.web.http.sdapi_settings import eta_setting

@@ -8,8 +8,7 @@ from PIL import Image, PngImagePlugin
 
 from modules.prompts.infotext import parse_infotext
 
-EMPTY = ["upscalers", "latent-upscale-modes", "sd-vae", "hypernetworks", "face-restorers", "realesrgan-models"]
-EMPTY += ["prompt-styles", "script-info", "loras"]
+EMPTY = ["sd-vae", "hypernetworks", "face-restorers", "realesrgan-models", "loras"]
 
 
 def got(api, path: str, **more):
@@ -43,8 +42,39 @@ def test_what_there_is_none_of_is_an_empty_list(api, name):
 
 
 def test_other_shapes_of_nothing(api):
-    assert got(api, "scripts") == {"txt2img": [], "img2img": []}
     assert got(api, "embeddings") == {"loaded": {}, "skipped": {}}
+
+
+def test_ways_to_enlarge_latents(api):
+    modes = [one["name"] for one in got(api, "latent-upscale-modes")]
+    assert modes[:2] == ["Latent", "Latent (antialiased)"]
+    assert len(modes) == 6
+
+
+def test_scripts_with_their_arguments(api):
+    assert got(api, "scripts") == {"txt2img": ["refiner"], "img2img": ["refiner", "soft inpainting"]}
+    info = got(api, "script-info")
+    assert [(one["name"], one["is_img2img"]) for one in info] == [
+        ("refiner", False),
+        ("refiner", True),
+        ("soft inpainting", True),
+    ]
+    assert all(one["is_alwayson"] for one in info)
+    assert info[0]["args"][2] == {
+        "label": "Switch at",
+        "value": 0.8,
+        "minimum": 0.01,
+        "maximum": 1,
+        "step": 0.01,
+        "choices": None,
+    }
+
+
+@pytest.mark.parametrize("path", ["create/embedding", "create/hypernetwork", "train/embedding", "train/hypernetwork"])
+def test_training_says_that_there_is_none(api, path):
+    answer = api.client.post(f"/sdapi/v1/{path}", json={"name": "../../x", "overwrite_old": True})
+    assert answer.status_code == 200
+    assert "not available" in answer.json()["info"]
 
 
 def test_extensions_and_how_they_fared(api):
@@ -115,16 +145,30 @@ def test_a_value_a_setting_cannot_have(api, value):
 
 
 @pytest.mark.parametrize(
-    "name", ["outdir_samples", "api_auth", "data_dir", "extensions", "custom_code", "__class__", "ckpt_dir", "listen"]
+    "name", ["api_auth", "data_dir", "extensions", "custom_code", "__class__", "ckpt_dir", "listen"]
 )
 def test_no_path_flag_or_code_can_be_set(api, name):
     assert set_options(api, **{name: "/tmp"}).status_code == 500
 
 
+def test_folders_are_told_and_never_changed(api):
+    told = got(api, "options")
+    assert told["outdir_txt2img_samples"] == "outputs/txt2img-images"
+    for name in [one for one in told if one.startswith("outdir_")]:
+        assert set_options(api, **{name: told[name]}).status_code == 200, "the same value changes nothing"
+        answer = set_options(api, **{name: "/tmp", "CLIP_stop_at_last_layers": 5})
+        assert (answer.status_code, "command line" in answer.json()["detail"]) == (403, True)
+        body = {"override_settings": {name: "../x"}}
+        assert api.client.post("/sdapi/v1/txt2img", json=body).status_code == 403
+    assert got(api, "options")["CLIP_stop_at_last_layers"] == 1
+
+
 def test_closed_settings_are_ignored_in_silence(api):
     answer = set_options(api, api_enable_requests=True, api_forbid_local_requests=False, api_useragent="x")
     assert (answer.status_code, answer.json()) == (200, None)
-    assert "api_enable_requests" not in got(api, "options")
+    options = got(api, "options")
+    assert (options["api_enable_requests"], options["api_forbid_local_requests"]) == (False, True)
+    assert options["api_useragent"] == ""
 
 
 @pytest.mark.parametrize("name", ["checkpoints", "vae", "embeddings", "loras"])
@@ -133,7 +177,7 @@ def test_refreshing(api, name):
     assert (answer.status_code, answer.json()) == (200, None)
 
 
-@pytest.mark.parametrize("path", ["artists", "artist-categories", "nothing", "../sdapi", "img2img"])
+@pytest.mark.parametrize("path", ["artists", "artist-categories", "nothing", "../sdapi"])
 def test_what_is_not_there(api, path):
     assert api.client.get(f"/sdapi/v1/{path}").json() == {"detail": "Not Found"}
 

@@ -37,9 +37,10 @@ def test_every_list(client):
     assert "Euler a" in client.util_get_sampler_names()
     assert client.util_get_scheduler_names()
     assert len(client.util_get_model_names()) == 3  # the starter is always there
-    lists = ("sd_vae", "upscalers", "latent_upscale_modes", "loras", "hypernetworks", "face_restorers")
-    assert [getattr(client, f"get_{name}")() for name in (*lists, "realesrgan_models", "prompt_styles")] == [[]] * 8
-    assert client.get_scripts() == {"txt2img": [], "img2img": []}
+    lists = ("sd_vae", "loras", "hypernetworks", "face_restorers", "realesrgan_models")
+    assert [getattr(client, f"get_{name}")() for name in lists] == [[]] * 5
+    assert len(client.get_latent_upscale_modes()) == 6
+    assert client.get_scripts() == {"txt2img": ["refiner"], "img2img": ["refiner", "soft inpainting"]}
     assert client.get_embeddings() == {"loaded": {}, "skipped": {}}
     assert client.get_memory()["ram"]["total"]
     assert client.get_cmd_flags()["nowebui"] is True

@@ -1,7 +1,5 @@
-"""`/sdapi/v1`: txt2img, and stopping it."""
+"""`/sdapi/v1`: txt2img, img2img, and stopping them."""
 
-import json
-from collections.abc import Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -10,18 +8,15 @@ from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from modules.core.errors import InvalidRequest
 from modules.core.extension_points import Routes, hookimpl
-from modules.imaging.grid import grid
-from modules.imaging.metadata import MOST_PIXELS, open_picture, png_bytes
 from modules.services.studio import Studio
-from modules.storage.records import Job, Picture
+from modules.storage.records import Job
 from modules.web.http.answers import KnownFault
 from modules.web.http.limits import new_router
 from modules.web.http.people import Owner
-from modules.web.http.sdapi import answer_of, info_of, record_of, request_of, their_problems
-from modules.web.http.sdapi_body import Text2ImageBody
-from modules.web.http.sdapi_settings import overrides_of
+from modules.web.http.sdapi import accepted
+from modules.web.http.sdapi_answer import answer
+from modules.web.http.sdapi_body import Image2ImageBody, ImageBody, Text2ImageBody
 
 LONGEST_TASK = 200
 
@@ -43,17 +38,7 @@ def register_routes() -> list[Routes]:
 def build(studio: Studio) -> APIRouter:
     """The routes."""
     router = new_router("/sdapi/v1")
-
-    @router.post("/txt2img", response_model=ImagesAnswer)
-    async def txt2img(body: Text2ImageBody, request: Request, owner: Owner) -> Response:
-        """Make pictures; answers when they are done. The job is durable: it goes on when the client leaves."""
-        job = await run_in_threadpool(_accepted, studio, body, owner)
-        if body.force_task_id:
-            request.app.state.tasks.name(owner, body.force_task_id[:LONGEST_TASK], job.id)
-        job = await _ended(studio, job.id)
-        if job.state == "failed":
-            raise KnownFault("JobFailed", job.sentence)
-        return await run_in_threadpool(_answer, studio, body, job)
+    _add_making(router, studio)
 
     @router.post("/interrupt")
     def interrupt(owner: Owner) -> dict[str, Any]:
@@ -71,37 +56,31 @@ def build(studio: Studio) -> APIRouter:
     return router
 
 
-def _accepted(studio: Studio, body: Text2ImageBody, owner: str) -> Job:
-    try:
-        job = studio.desk.submit(request_of(body, studio), owner=owner)
-    except InvalidRequest as error:
-        raise their_problems(error) from error
-    if body.override_settings and not body.said("override_settings_restore_afterwards"):
-        studio.settings.set(overrides_of(body.override_settings, studio).values)
-    return job
+def _add_making(router: APIRouter, studio: Studio) -> None:
+    async def made(body: ImageBody, request: Request, owner: str) -> Response:
+        job = await run_in_threadpool(accepted, studio, body, owner)
+        if body.force_task_id:
+            request.app.state.tasks.name(owner, body.force_task_id[:LONGEST_TASK], job.id)
+        job = await ended(studio, job.id)
+        if job.state == "failed":
+            raise KnownFault("JobFailed", job.sentence)
+        return await run_in_threadpool(answer, studio, body, job)
+
+    @router.post("/txt2img", response_model=ImagesAnswer)
+    async def txt2img(body: Text2ImageBody, request: Request, owner: Owner) -> Response:
+        """Make pictures; answers when they are done. The job is durable: it goes on when the client leaves."""
+        return await made(body, request, owner)
+
+    @router.post("/img2img", response_model=ImagesAnswer)
+    async def img2img(body: Image2ImageBody, request: Request, owner: Owner) -> Response:
+        """Make pictures from pictures, or paint anew what a mask shows; see txt2img."""
+        return await made(body, request, owner)
 
 
-async def _ended(studio: Studio, job_id: str) -> Job:
+async def ended(studio: Studio, job_id: str) -> Job:
     """Wait without holding a thread: forty waiting clients must not stop the page."""
     async with aclosing(studio.watch.changes(job_id)) as changes:  # pyright: ignore[reportArgumentType]
         async for live in changes:
             if live.job.over:
                 return live.job
     return studio.queue.job(job_id)
-
-
-def _answer(studio: Studio, body: Text2ImageBody, job: Job) -> Response:
-    """In a thread: reading and encoding megabytes takes longer than the event loop may stand still."""
-    pictures = studio.gallery.pictures(job=job.id)
-    images = [studio.gallery.path(picture).read_bytes() for picture in pictures]
-    sheet = _sheet(images, pictures) if body.save_images else []
-    info = info_of(job, body, pictures, record_of(job, studio), has_grid=bool(sheet))
-    return Response(json.dumps(answer_of(body, [*sheet, *images], info)), media_type="application/json")
-
-
-def _sheet(images: Sequence[bytes], pictures: Sequence[Picture]) -> list[bytes]:
-    """All pictures as one, with the text of the first; none of a single picture, nor of more than can be shown."""
-    pixels = sum(picture.width * picture.height for picture in pictures)
-    if len(images) < 2 or pixels > MOST_PIXELS:
-        return []
-    return [png_bytes(grid([open_picture(image) for image in images]), pictures[0].infotext)]

@@ -1,5 +1,6 @@
 """`/sdapi/v1`: the lists clients fill their menus with. What this version has none of is an empty list, not an error."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter
@@ -8,21 +9,12 @@ from modules.core.events import Choice
 from modules.core.extension_points import Routes, hookimpl
 from modules.services.studio import Studio
 from modules.web.http.limits import new_router
+from modules.web.http.sdapi_scripts import script_views, titles
 
-NOTHING_YET = (
-    "upscalers",
-    "latent-upscale-modes",
-    "sd-vae",
-    "hypernetworks",
-    "face-restorers",
-    "realesrgan-models",
-    "prompt-styles",
-    "script-info",
-    "loras",
-)
-REFRESHES = ("refresh-vae", "refresh-embeddings", "refresh-loras")
+NOTHING_YET = ("face-restorers", "realesrgan-models", "prompt-styles")
+LATENT_MODES = ("", " (antialiased)", " (bicubic)", " (bicubic antialiased)", " (nearest)", " (nearest-exact)")
 AUTOMATIC = {"name": "automatic", "label": "Automatic", "aliases": None, "default_rho": -1.0, "need_inner_model": False}
-KARRAS_RHO = 7.0  # Karras et al. 2022, equation 5
+RHO = {"karras": 7.0, "polyexponential": 1.0}  # Karras et al. 2022, equation 5; 1 is a straight line in log sigma
 
 
 @hookimpl
@@ -35,7 +27,7 @@ def build(studio: Studio) -> APIRouter:
     """The routes."""
     router = new_router("/sdapi/v1")
     _add_choices(router, studio)
-    _add_empty(router)
+    _add_fixed(router)
 
     @router.get("/extensions")
     def extensions() -> list[dict[str, Any]]:
@@ -68,32 +60,31 @@ def _schedule_view(choice: Choice) -> dict[str, Any]:
         "name": choice.key or choice.name,
         "label": choice.name,
         "aliases": list(choice.aliases) or None,
-        "default_rho": KARRAS_RHO if choice.key == "karras" else -1.0,
+        "default_rho": RHO.get(choice.key, -1.0),
         "need_inner_model": False,
     }
 
 
-def _add_empty(router: APIRouter) -> None:
+def _add_fixed(router: APIRouter) -> None:
     for name in NOTHING_YET:
         router.add_api_route(f"/{name}", _nothing, methods=["GET"], name=name, operation_id=name)
-    for name in REFRESHES:
-        router.add_api_route(f"/{name}", _refreshed, methods=["POST"], name=name, operation_id=name)
+
+    @router.get("/latent-upscale-modes")
+    def latent_upscale_modes() -> list[dict[str, str]]:
+        """Ways to enlarge latents between the two passes."""
+        return [{"name": f"Latent{mode}"} for mode in LATENT_MODES]
 
     @router.get("/scripts")
-    def scripts() -> dict[str, list[str]]:
+    def scripts() -> dict[str, Sequence[str]]:
         """Titles of scripts, by tab."""
-        return {"txt2img": [], "img2img": []}
+        return {"txt2img": titles(edits=False), "img2img": titles(edits=True)}
 
-    @router.get("/embeddings")
-    def embeddings() -> dict[str, dict[str, Any]]:
-        """Textual inversions."""
-        return {"loaded": {}, "skipped": {}}
+    @router.get("/script-info")
+    def script_info() -> list[dict[str, Any]]:
+        """Scripts with their arguments."""
+        return script_views()
 
 
 def _nothing() -> list[dict[str, Any]]:
     """There are none."""
     return []
-
-
-def _refreshed() -> None:
-    """There is nothing to look for."""

@@ -11,11 +11,7 @@ from modules.core.extension_points import Routes, hookimpl
 from modules.services.studio import Studio
 from modules.web.http.answers import KnownFault
 from modules.web.http.limits import new_router
-from modules.web.http.sdapi_settings import MODEL, checked_setting
-
-HASH = "sd_checkpoint_hash"
-# Never set over HTTP: the first is a result, the others would let a client open what an administrator closed.
-IGNORED = frozenset({HASH, "api_enable_requests", "api_forbid_local_requests", "api_useragent"})
+from modules.web.http.sdapi_settings import HASH, IGNORED, MODEL, checked_setting, folders_told
 
 SECRET = frozenset({"api_auth", "gradio_auth"})
 
@@ -32,17 +28,23 @@ def build(studio: Studio) -> APIRouter:
 
     @router.get("/options")
     def options() -> dict[str, Any]:
-        """Every setting. `sd_model_checkpoint` is the model that draws now, its hash beside it."""
+        """Every setting, and where pictures go. `sd_model_checkpoint` is the model that draws now, its hash beside it."""
+        known: dict[str, Any] = studio.settings.all() | folders_told(studio.places)
         try:
             model = studio.desk.current_model()
         except NoModel:
-            return studio.settings.all() | {HASH: None}
-        return studio.settings.all() | {MODEL: model.title, HASH: model.sha256 or None}
+            return known | {HASH: None}
+        return known | {MODEL: model.title, HASH: model.sha256 or None}
 
     @router.post("/options")
     def set_options(asked: dict[str, Any]) -> None:
         """Change some settings, all or none; a new checkpoint is loaded before this answers."""
-        wanted = {name: value for name, value in asked.items() if name not in IGNORED}
+        told = folders_told(studio.places)
+        wanted = {
+            name: value
+            for name, value in asked.items()
+            if name not in IGNORED and not (name in told and value == told[name])
+        }
         news = {name: checked_setting(name, value, studio) for name, value in wanted.items()}
         if MODEL in news:
             news[MODEL] = _loaded(studio, str(news[MODEL]))
