@@ -1,11 +1,11 @@
 """The one-pass reader of prompt editing against a grammar in lark, written from the same words, and its time."""
 
 import random
-import time
 
 import pytest
 from lark import Lark
 from lark.exceptions import LarkError
+from prompts.timing import takes_linear_time
 
 from modules.prompts.attention import parse_attention
 from modules.prompts.comments import without_comments
@@ -70,7 +70,7 @@ def without_count_of_switches(reading):
 
 DICE = random.Random(20261121)
 FRAGMENTS = [*"[]():|\\a5 ", "[a:", "[a|", ":5]", "|b]", "[a:b:5]", "[a|b]", "(a:1)"]
-SHORT = ["".join(DICE.choices(FRAGMENTS, k=DICE.randint(1, 6))) for _ in range(700)]
+SHORT = ["".join(DICE.choices(FRAGMENTS, k=DICE.randint(1, 6))) for _ in range(300)]
 
 
 def test_what_is_a_prompt_at_all_is_what_the_grammar_says():
@@ -88,12 +88,12 @@ def test_of_all_readings_the_one_with_most_switches_and_alternations_is_taken():
         assert ours in possible, text
         assert len(ours) == max(map(len, possible)), text
         compared += len(ours)
-    assert compared > 100  # the texts are not all trivial
+    assert compared > 50  # the texts are not all trivial
 
 
-# Time: what any of these do to a hostile text of twice the length takes about twice as long ----------------------------
+# Time ----------------------------
 
-N = 25_000
+N = 16_000
 HOSTILE = {
     "open": "[" * N,
     "deep": "[" * N + "a" + ":b:5]" * N,
@@ -125,21 +125,8 @@ READERS = {
 }
 
 
-def seconds(work, text):
-    """The best of three; the machine may be busy."""
-    times = []
-    for _ in range(3):
-        start = time.process_time()
-        work(text)
-        times.append(time.process_time() - start)
-    return min(times)
-
-
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("name", HOSTILE)
-def test_twice_the_length_takes_about_twice_the_time(name, reader):
-    text = HOSTILE[name]
-    half = text[: len(text) // 4] + text[-(len(text) // 4) :]  # nested texts stay nested
-    short, long = seconds(READERS[reader], half), seconds(READERS[reader], text)
-    assert long < 3.5 * short + 0.02
+def test_time_is_linear_in_length(name, reader):
+    assert takes_linear_time(READERS[reader], HOSTILE[name])

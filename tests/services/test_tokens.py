@@ -30,6 +30,17 @@ def test_count(counter, text, expected):
     assert counter.count(text) == expected
 
 
+def test_the_longest_text_of_all_steps_counts(counter):
+    assert counter.count("<lora:x:1>[a cat:a very red cat:15] AND dog", steps=20) == (4, 75)
+    assert counter.count("[a cat:a very red cat:15]", steps=10) == (2, 75)
+    assert counter.count("a AND b", positive=False) == (3, 75)
+
+
+def test_embeddings_count_by_their_vectors():
+    counter = TokenCounter(TOKENIZER, lambda: {"easynegative": 8})
+    assert counter.count("EasyNegative, red") == (10, 75)
+
+
 def test_many_threads(counter):
     counts = []
     threads = [threading.Thread(target=lambda: counts.append(counter.count("a red cat"))) for _ in range(8)]
