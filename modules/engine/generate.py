@@ -1,52 +1,33 @@
-"""ImageRequest to pictures: the one place where prompts, diffusion, families and imaging meet."""
+"""A request to pictures: the one place where prompts, diffusion, families and imaging meet."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TypeVar
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from modules.core.errors import InvalidRequest, OutOfMemory, Problem, Skipped
+from modules.core.errors import InvalidRequest, Problem, Skipped
 from modules.core.events import ImageReady
-from modules.core.extension_points import Denoise, Sampler
-from modules.core.requests import ImageRequest, ModelRecord
-from modules.diffusion.denoiser import EpsilonDenoiser, guided
-from modules.diffusion.noise import Noise
-from modules.diffusion.sample import SamplingPlan, schedule_label, sigmas_for, text_to_image
+from modules.core.requests import EditRequest, ImageRequest, ModelRecord
+from modules.engine.courses import Course, first_course, second_course
 from modules.engine.decode import decode
+from modules.engine.edits import Ground, ground_of
+from modules.engine.enlarging import LATENT, latents_enlarged, pictures_enlarged, target_of
+from modules.engine.equipped import vae_file, with_vae
+from modules.engine.infotexts import Facts, pairs_of, seed_of, used_files
 from modules.engine.job import JobContext
-from modules.engine.memory import is_out_of_memory
 from modules.engine.models import Loaded
 from modules.engine.pace import Pace
+from modules.engine.passes import Batch, drawn, drawn_again
 from modules.engine.steps import DRAWING, Steps
+from modules.engine.thrift import Thrift, with_thrift
 from modules.imaging.metadata import png_bytes
-from modules.prompts.attention import uses_emphasis
 from modules.prompts.infotext import write_infotext
 
-Result = TypeVar("Result")
-
-VERSION = "Atelier-0.1.0"  # no version that readers know: theirs would switch old behaviour on
-
-
-@dataclass(frozen=True, kw_only=True)
-class Drawing:
-    """One request, with everything looked up that its batches share. `sigmas`: the noise levels of its steps."""
-
-    request: ImageRequest
-    loaded: Loaded
-    sampler: Sampler
-    sigmas: list[float]
-    schedule_label: str
-    context: JobContext
-
-    @property
-    def steps(self) -> int:
-        """How many there really are; DDIM may take more than were asked for."""
-        return len(self.sigmas) - 1
+SECOND_PASS = "Drawing the details"
 
 
 @torch.inference_mode()
@@ -55,18 +36,17 @@ def run(request: ImageRequest, context: JobContext) -> None:
 
     Pictures that an earlier attempt delivered (`context.have`) are not sent again; a batch that lacks some is drawn as
     a whole, so that the missing ones come out as they would have then.
-    Raises Cancelled within one step, and NotFinite, OutOfMemory, UnknownName, InvalidModelFile, NoModel.
+    Raises Cancelled within one step, and NotFinite, OutOfMemory, UnknownName, InvalidModelFile, InvalidImage, NoModel.
     """
     context.check()
     drawing = _prepared(request, context)
     batches = [batch for batch in _batches(request) if not context.have.issuperset(batch)]
     pace = Pace(drawing.steps, len(batches))
-    with closing(Steps(context, drawing.loaded, pace, drawing.steps, request.batch_count)) as steps:
-        denoise = _with_memory(drawing, lambda: _denoise(drawing))
+    with closing(Steps(context, drawing.first.loaded, pace, drawing.steps, request.batch_count)) as steps:
         for batch in batches:
             steps.begin(batch[0] // request.batch_size)
             try:
-                _with_memory(drawing, lambda batch=batch: _draw(drawing, batch, denoise, steps))
+                drawing.draw(batch, steps)
             except Skipped:
                 context.notes.append("A batch was skipped.")
             pace.end()
@@ -78,126 +58,154 @@ def _batches(request: ImageRequest) -> Iterator[range]:
     return (range(first, first + size) for first in range(0, request.images, size))
 
 
-def _prepared(request: ImageRequest, context: JobContext) -> Drawing:
+def _prepared(request: ImageRequest, context: JobContext) -> "Drawing":
     if request.seed < 0:
         raise InvalidRequest(Problem(field="seed", message=f"Seed is {request.seed}; it must be drawn before the job."))
-    sampler = context.samplers.find(request.sampler)
-    label = schedule_label(sampler, request.schedule, context.schedules)
-    record = context.job.models[0] if context.job.models else None
-    loaded = _loaded(record, request, context)
-    sigmas = sigmas_for(sampler, request.schedule, context.schedules, request.steps, loaded.built.sigmas)
-    return Drawing(
-        request=request, loaded=loaded, sampler=sampler, sigmas=sigmas, schedule_label=label, context=context
-    )
+    context.samplers.find(request.sampler)  # before a model is read, which takes seconds
+    context.schedules.find(request.schedule)
+    context.guidance.find(request.guidance)
+    loaded = _loaded(_record(request.model, context), request, context)
+    first = first_course(request, loaded, context)
+    second = None
+    if request.enable_hr and not isinstance(request, EditRequest):
+        another = _record(request.hr_model, context) if request.hr_model else None
+        second = second_course(request, first, _loaded(another, request, context) if another else loaded, context)
+    ground = ground_of(request, context) if isinstance(request, EditRequest) else None
+    return Drawing(request=request, context=context, first=first, second=second, ground=ground)
+
+
+def _record(name: str, context: JobContext) -> ModelRecord | None:
+    """The checkpoint that a field of the request names; the job's first one when it names none that is there."""
+    models = context.job.models
+    return next((one for one in models if name and one.title == name), models[0] if models else None)
 
 
 def _loaded(record: ModelRecord | None, request: ImageRequest, context: JobContext) -> Loaded:
-    if record is None or context.models.holds(record):
-        return context.models.get(record)
+    fp8 = request.fp8
+    if record is None or context.models.holds(record, fp8):
+        return context.models.get(record, fp8)
     doing = f"Loading {record.title}"
     context.status.say(doing)
     context.report(step=0, steps=request.steps, batches=request.batch_count, doing=doing)
-    loaded = context.models.get(record)
+    loaded = context.models.get(record, fp8)
     context.status.say(DRAWING)
     context.check()
     return loaded
 
 
-def _denoise(drawing: Drawing) -> Denoise:
-    """The model with this request's text and guidance; prompts are encoded here, once for all batches."""
-    request, loaded = drawing.request, drawing.loaded
-    built = loaded.built
-    denoiser = EpsilonDenoiser(built.predict, built.sigmas, built.dtype)
-    cond = _repeated(loaded.embedding(request.prompt, request), request.batch_size)
-    uncond = None
-    if request.cfg_scale != 1:
-        uncond = _repeated(loaded.embedding(request.negative_prompt, request), request.batch_size)
-    combine = drawing.context.guidance.find("CFG").combine
-    return guided(denoiser, cond, uncond, request.cfg_scale, combine)
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """One request, with everything looked up that its batches share."""
 
+    request: ImageRequest
+    context: JobContext
+    first: Course
+    second: Course | None = None
+    ground: Ground | None = None
+    delivered: set[int] = field(default_factory=set)
 
-def _repeated(embedding: Tensor, count: int) -> Tensor:
-    return embedding.expand(count, -1, -1)
+    @property
+    def steps(self) -> int:
+        """Of one batch, both passes together."""
+        return self.first.steps + (self.second.steps if self.second else 0)
 
+    @property
+    def last(self) -> Loaded:
+        """The model whose latents are decoded."""
+        return (self.second or self.first).loaded
 
-def _draw(drawing: Drawing, batch: range, denoise: Denoise, steps: Steps) -> None:
-    """One batch: noise, latents, pictures."""
-    request, built = drawing.request, drawing.loaded.built
-    shape = built.latent_shape(request.width, request.height)
-    seeds = [request.seed + index for index in batch]
-    plan = SamplingPlan(
-        denoise=denoise,
-        sampler=drawing.sampler,
-        sigmas=drawing.sigmas,
-        noise=Noise(seeds, shape, request.noise_source, built.device),
-        on_step=steps,
-        eta=request.eta,
-    )
-    latents = text_to_image(plan)
-    steps.decoding()
-    for index, latent in zip(batch, latents, strict=True):
-        drawing.context.check()
-        if index not in drawing.context.have:
-            _deliver(drawing, index, decode(built, latent, drawing.context.notes))
+    def draw(self, batch: range, steps: Steps) -> None:
+        """One batch, with as little memory as it takes."""
+        self.delivered.update(self.context.have)
 
+        def attempt(thrift: Thrift) -> None:
+            for first in range(batch.start, batch.stop, thrift.together):
+                part = range(first, min(first + thrift.together, batch.stop))
+                if not self.delivered.issuperset(part):
+                    self._draw(part, steps, thrift)
 
-def _deliver(drawing: Drawing, index: int, image: Image.Image) -> None:
-    """Let extensions change the picture, write its text into it, send it."""
-    request, context = drawing.request, drawing.context
-    image = context.plugins.pass_along("image_ready", image, request=request)
-    text = write_infotext(request.prompt, request.negative_prompt, pairs_of(drawing, index))
-    picture = ImageReady(
-        job=context.job.job,
-        index=index,
-        png=png_bytes(image, text),
-        infotext=text,
-        seed=request.seed + index,
-        width=image.width,
-        height=image.height,
-        prompt=request.prompt,
-        negative_prompt=request.negative_prompt,
-    )
-    context.send(picture)
+        with_thrift(self.request, self.last.built.device, self.context.notes, attempt)
 
+    def _draw(self, indices: Sequence[int], steps: Steps, thrift: Thrift) -> None:
+        """Noise, latents, pictures of some indices."""
+        batch = Batch(
+            request=self.request,
+            context=self.context,
+            indices=indices,
+            on_step=steps,
+            ground=self.ground,
+            refiner=self._refiner if self.request.refiner_model else None,
+            split=thrift.split,
+        )
+        steps.enter(0, DRAWING)
+        latents = drawn(batch, self.first)
+        if self.second:
+            latents = drawn_again(batch, self.second, self._enlarged(batch, latents))
+        steps.decoding()
+        with with_vae(self.last, self.request, self.context):
+            for index, latent in zip(indices, latents, strict=True):
+                self.context.check()
+                if index not in self.delivered:
+                    self._deliver(index, decode(self.last.built, latent, self.context.notes))
 
-def pairs_of(drawing: Drawing, index: int) -> Mapping[str, object]:
-    """What is written into picture `index` beside its prompts; None is left out."""
-    request, record = drawing.request, drawing.loaded.record
-    emphasised = uses_emphasis(request.prompt) or uses_emphasis(request.negative_prompt)
-    return {
-        "Steps": request.steps,
-        "Sampler": drawing.sampler.name,
-        "Schedule type": drawing.schedule_label,
-        "CFG scale": _brief(request.cfg_scale),
-        "Seed": request.seed + index,
-        "Size": f"{request.width}x{request.height}",
-        "Model hash": record.short_hash or None,
-        "Model": _stem(record),
-        "Clip skip": request.clip_skip if request.clip_skip > 1 else None,
-        "RNG": request.noise_source,
-        "Eta": None if request.eta is None else _brief(request.eta),
-        "Emphasis": request.emphasis if emphasised and request.emphasis != "Original" else None,
-        "Version": VERSION,
-    }
+    def _refiner(self) -> Loaded:
+        return _loaded(_record(self.request.refiner_model, self.context), self.request, self.context)
 
+    def _enlarged(self, batch: Batch, latents: Tensor) -> Tensor:
+        """The first pass's latents at the size of the second pass; `batch.on_step` is told that it begins."""
+        assert self.second is not None
+        request, context = self.request, self.context
+        built = self.second.loaded.built
+        target = target_of(request, built.downscale)
+        steps = batch.on_step
+        assert isinstance(steps, Steps)
+        steps.enter(self.first.steps, SECOND_PASS)
+        if request.hr_upscaler in LATENT:
+            return latents_enlarged(latents, request.hr_upscaler, target)
+        return pictures_enlarged(latents, self.first.loaded.built, built, request, target, context)
 
-def _stem(record: ModelRecord) -> str:
-    """The file's name without its last extension; "v1.5.safetensors" is "v1.5"."""
-    return Path(record.path).stem
+    def _deliver(self, index: int, image: Image.Image) -> None:
+        """Put an edit back where it belongs, let extensions change the picture, write its text into it, send it."""
+        request, context = self.request, self.context
+        if self.ground is not None:
+            image = self.ground.of(index % request.batch_size).paste(image)
+        image = context.plugins.pass_along("image_ready", image, request=request)
+        prompt, negative = request.prompt_of(index), request.negative_of(index)
+        text = write_infotext(prompt, negative, pairs_of(request, self.facts, index))
+        picture = ImageReady(
+            job=context.job.job,
+            index=index,
+            png=png_bytes(image, text),
+            infotext=text,
+            seed=seed_of(request, index),
+            width=image.width,
+            height=image.height,
+            prompt=prompt,
+            negative_prompt=negative,
+        )
+        context.send(picture)
+        self.delivered.add(index)
 
-
-def _brief(number: float) -> int | float:
-    """7.0 is written as 7, as people type it."""
-    return int(number) if number == int(number) else number
-
-
-def _with_memory(drawing: Drawing, work: Callable[[], Result]) -> Result:
-    """Do some work; when the device has not enough memory, say so instead of what torch says."""
-    try:
-        return work()
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        request = drawing.request
-        message = f"There is not enough memory for {request.batch_size} x {request.width}x{request.height} at a time; make the pictures smaller or fewer at a time."
-        raise OutOfMemory(message) from error
+    @cached_property
+    def facts(self) -> Facts:
+        """What the pictures' texts say beside the request."""
+        request, context, first, second = self.request, self.context, self.first, self.second
+        networks, embeddings = used_files(request, context.job.files)
+        built = first.loaded.built
+        return Facts(
+            sampler=first.sampler.name,
+            schedule=first.schedule,
+            ensd_counts=first.sampler.ensd,
+            takes=first.options | (second.options if second else frozenset()),
+            record=first.loaded.record,
+            refiner=_record(request.refiner_model, context) if request.refiner_model else None,
+            hires_model=second.loaded.record if second and request.hr_model else None,
+            hires_sampler=second.sampler.name if second else "",
+            hires_schedule=second.schedule if second else "",
+            vae=vae_file(request, self.last, context.job.files),
+            networks=networks,
+            embeddings=embeddings,
+            edits_by_instruction=built.kind == "edit",
+            inpainting_model=built.kind == "inpaint",
+            masked=self.ground is not None and self.ground.masked,
+        )

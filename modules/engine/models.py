@@ -1,28 +1,30 @@
-"""Which model is in memory: load, keep, replace. The one owner of it in an engine."""
+"""Which models are in memory: load, keep, move, let go. The one owner of them in an engine."""
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+import psutil
 import torch
-from torch import Tensor
 
 from modules.core.errors import InvalidModelFile, NoModel
 from modules.core.extension_points import Family
 from modules.core.named import Names
-from modules.core.requests import ImageRequest, ModelRecord
+from modules.core.requests import FileRecord, ModelRecord
 from modules.core.tensorfile import read_header
-from modules.diffusion.conditioning import encode
 from modules.engine.memory import give_back
 from modules.families import colours
 from modules.families.built import BuildOptions, Built, LatentColours
 from modules.families.recognise import family_of
-from modules.prompts.chunks import chunks
 from modules.prompts.tokens import Tokenizer
 
 MOST_TEXTS = 64
+MOST_VAES = 2
+FULL = "Disable"  # of ImageRequest.fp8
+ROOM = 1.2  # times the file's size that must be free before a second model is loaded beside the first
 
 
 @dataclass
@@ -32,22 +34,17 @@ class Loaded:
     record: ModelRecord
     built: Built
     tokenizer: Tokenizer
-    texts: "OrderedDict[tuple[object, ...], Tensor]" = field(default_factory=OrderedDict, repr=False)
+    texts: "OrderedDict[tuple[object, ...], Any]" = field(default_factory=OrderedDict, repr=False)
     fitted_colours: LatentColours | None = None
 
-    def embedding(self, text: str, request: ImageRequest) -> Tensor:
-        """The embedding (1, 77k, d) of a prompt as this request wants it; the latest ones are kept."""
-        key = (text, request.clip_skip, request.emphasis, request.comma_backtrack)
+    def remembered(self, key: tuple[object, ...], work: Callable[[], Any]) -> Any:
+        """What `work` answers for this key; the latest answers are kept."""
         if key not in self.texts:
-            self.texts[key] = self._encoded(text, request)
+            self.texts[key] = work()
             if len(self.texts) > MOST_TEXTS:
                 self.texts.popitem(last=False)
         self.texts.move_to_end(key)
         return self.texts[key]
-
-    def _encoded(self, text: str, request: ImageRequest) -> Tensor:
-        parts = chunks(text, self.tokenizer, emphasis=request.emphasis, comma_backtrack=request.comma_backtrack)
-        return encode([parts], self.built.text_encoder, clip_skip=request.clip_skip, emphasis=request.emphasis)
 
     @property
     def colours(self) -> LatentColours:
@@ -65,52 +62,131 @@ def _tokenizer(folder: Path) -> Tokenizer:
 
 
 class Models:
-    """Loads checkpoints through the families that plugins registered; at most one is in memory."""
+    """Loads checkpoints through the families that plugins registered.
+
+    Up to `limit` stay in memory as long as there is room; the one used longest ago goes first. On a GPU the ones that
+    are not used wait in main memory. `loaded` is told each model that was read from disk.
+    """
 
     def __init__(
-        self, families: Names[Family], options: BuildOptions, loaded: Callable[[Loaded], None] = lambda one: None
+        self,
+        families: Names[Family],
+        options: BuildOptions,
+        loaded: Callable[[Loaded], None] = lambda one: None,
+        limit: int = 1,
     ) -> None:
         self._families, self._options, self._tell = families, options, loaded
-        self.current: Loaded | None = None
+        self.limit = max(1, limit)
+        self._held: OrderedDict[tuple[object, ...], Loaded] = OrderedDict()
+        self._vaes: OrderedDict[tuple[object, ...], Any] = OrderedDict()
 
-    def holds(self, record: ModelRecord) -> bool:
-        """Whether this very file, unchanged, is in memory."""
-        held = self.current
-        return held is not None and _identity(held.record) == _identity(record)
+    @property
+    def device(self) -> torch.device:
+        """Where they draw."""
+        return self._options.device
 
-    def get(self, record: ModelRecord | None) -> Loaded:
-        """This model, loaded if it is not. Raises NoModel, or InvalidModelFile with the current model still in memory."""
+    @property
+    def current(self) -> Loaded | None:
+        """The model that was used last."""
+        return next(reversed(self._held.values()), None)
+
+    def holds(self, record: ModelRecord, fp8: str = FULL) -> bool:
+        """Whether this very file, unchanged, is in memory, in these numbers."""
+        return (*_identity(record), fp8) in self._held
+
+    def get(self, record: ModelRecord | None, fp8: str = FULL) -> Loaded:
+        """This model, loaded if it is not. `fp8`: as `ImageRequest.fp8`.
+
+        Raises NoModel, or InvalidModelFile with the models so far still in memory.
+        """
         if record is None:
             raise NoModel(
                 "there is no checkpoint to draw with; put one into models/Stable-diffusion and refresh the list"
             )
-        if self.current is None or not self.holds(record):
-            self.current = self._load(record)
-            self._tell(self.current)
-        self.current.record = record  # the same file, but by now its hash may be known
-        return self.current
+        key = (*_identity(record), fp8)
+        if key in self._held:
+            self._held.move_to_end(key)
+            self._bring(self._held[key])
+        else:
+            loaded = self._load(record, fp8)
+            self._held[key] = loaded
+            self._shrink(self.limit)
+            self._tell(loaded)
+        loaded = self._held[key]
+        loaded.record = record  # the same file, but by now its hash may be known
+        return loaded
 
-    def _load(self, record: ModelRecord) -> Loaded:
-        path = Path(record.path)
-        if not path.is_file():
-            raise InvalidModelFile(f"{path.name} is not there any more; refresh the list of models.")
-        family = family_of(read_header(path).shapes, self._families.values(), path.name)
-        if self._options.device.type != "cpu" and self._options.memory == "normal":
-            self._make_room(path)
-        built: Built = family.build(path, self._options)
-        return Loaded(record=record, built=built, tokenizer=_tokenizer(built.tokenizer_folder))
+    def vae(self, record: FileRecord, like: Built) -> Any:
+        """The autoencoder of this file, for a model such as `like`. Raises InvalidModelFile."""
+        from modules.families.vae import load_vae
 
-    def _make_room(self, path: Path) -> None:
-        """Let the current model go first where both would not fit; it is read again should the new one turn out broken."""
-        free, _ = torch.cuda.mem_get_info(self._options.device)
-        if free < 1.2 * path.stat().st_size:
-            self.unload()
+        key = (record.path, record.modified, record.size, like.family)
+        if key not in self._vaes:
+            self._vaes[key] = load_vae(Path(record.path), like)
+            if len(self._vaes) > MOST_VAES:
+                self._vaes.popitem(last=False)
+        self._vaes.move_to_end(key)
+        return self._vaes[key]
 
     def unload(self) -> None:
         """Give the memory back."""
-        self.current = None
+        self._held.clear()
+        self._vaes.clear()
         give_back(self._options.device)
 
+    def _load(self, record: ModelRecord, fp8: str) -> Loaded:
+        path = Path(record.path)
+        if not path.exists():
+            raise InvalidModelFile(f"{path.name} is not there any more; refresh the list of models.")
+        family = self._family(path)
+        self._make_room(record.size)
+        options = replace(self._options, fp8=fp8 == "Enable" or (fp8 != FULL and "XL" in family.name))
+        built: Built = family.build(path, options)
+        return Loaded(record=record, built=built, tokenizer=_tokenizer(built.tokenizer_folder))
 
-def _identity(record: ModelRecord) -> tuple[str, int, int]:
+    def _family(self, path: Path) -> Family:
+        return family_of(read_header(path).shapes, self._families.values(), path.name)
+
+    def _make_room(self, size: int) -> None:
+        """Let models go, the one used longest ago first, until another of `size` bytes fits beside what is left.
+
+        On a CPU the last one stays whatever happens: should the new file turn out broken, it can still draw.
+        """
+        self._shrink(self.limit)
+        if self._options.device.type == "cuda":
+            self._park_all()
+            if self._options.memory == "normal" and torch.cuda.mem_get_info(self._options.device)[0] < ROOM * size:
+                self.unload()
+        while len(self._held) > 1 and psutil.virtual_memory().available < ROOM * size:
+            self._let_go()
+
+    def _shrink(self, most: int) -> None:
+        while len(self._held) > most:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self._held.popitem(last=False)
+        give_back(self._options.device)
+
+    def _bring(self, wanted: Loaded) -> None:
+        """On a GPU: the model that is wanted onto the device, all others off it."""
+        if self._options.device.type != "cuda" or self._options.memory != "normal":
+            return
+        from modules.families.offload import move
+
+        for one in self._held.values():
+            if one is not wanted:
+                move(one.built, torch.device("cpu"))
+        move(wanted.built, self._options.device)
+
+    def _park_all(self) -> None:
+        if self.limit == 1 or self._options.memory != "normal":
+            return
+        from modules.families.offload import move
+
+        for one in self._held.values():
+            move(one.built, torch.device("cpu"))
+
+
+def _identity(record: ModelRecord) -> tuple[object, ...]:
     return record.path, record.modified, record.size

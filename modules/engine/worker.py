@@ -52,7 +52,9 @@ class Worker:
         build_options = BuildOptions(
             device=self._device, half=options.half, memory=options.memory, attention=options.attention
         )
-        self._models = Models(plugins.collect("register_families"), build_options, self._model_loaded)
+        self._models = Models(
+            plugins.collect("register_families"), build_options, self._model_loaded, limit=options.cached_models
+        )
         self._inbox: SimpleQueue[Any] = SimpleQueue()
         self._wishes: dict[str, Wishes] = {}
         self._ending = threading.Event()

@@ -11,7 +11,7 @@ import pytest
 
 from modules.core import events
 from modules.core.flags import ROOT
-from modules.core.requests import ImageRequest, ModelRecord
+from modules.core.requests import EditRequest, ImageRequest, ModelRecord
 from modules.core.wire import read_message, write_message
 
 PATIENCE = 120
@@ -62,7 +62,8 @@ class Engine:
 
     def draw(self, request: ImageRequest, record: ModelRecord, **known: Any) -> list[Any]:
         """Run a request; all messages up to its end."""
-        self.send(events.RunJob(job="job", kind="image", request=request, models=(record,), **known))
+        kind = "edit" if isinstance(request, EditRequest) else "image"
+        self.send(events.RunJob(job="job", kind=kind, request=request, **({"models": (record,)} | known)))
         return self.until_over()
 
     def stop(self) -> None:

@@ -41,13 +41,22 @@ def test_the_text_names_what_had_an_effect(engine: Engine, record: ModelRecord, 
         name="sub/small", path=record.path, title="t", size=record.size, modified=record.modified, sha256="ab" * 32
     )
     request = request_of(
-        prompt="[cat]", negative_prompt="", sampler="DPM++ 2M", clip_skip=2, emphasis="No norm", eta=0.5, cfg_scale=7
+        prompt="[cat]",
+        negative_prompt="",
+        sampler="DPM++ 2M",
+        clip_skip=2,
+        emphasis="No norm",
+        eta=0.5,
+        cfg_scale=7,
+        rho=5,
     )
     text = parse_infotext(pictures(engine.draw(request, hashed))[0].infotext)
     assert text["Schedule type"] == "Karras"
     assert text["Model hash"] == "abababab" + "ab"
     assert text["Model"] == "small"
-    assert (text["Clip skip"], text["Emphasis"], text["Eta"], text["CFG scale"]) == ("2", "No norm", "0.5", "7")
+    assert (text["Clip skip"], text["Emphasis"], text["CFG scale"]) == ("2", "No norm", "7")
+    assert text["Schedule rho"] == "5"
+    assert "Eta" not in text, "this sampler does not listen to it"
 
 
 def test_the_same_request_gives_the_same_bytes(engine: Engine, record: ModelRecord, request_of: Make) -> None:
@@ -158,7 +167,8 @@ def test_clip_skip_emphasis_and_prompt_change_the_picture(
         ({"sampler": "Eulr"}, "UnknownName", "did you mean 'Euler'?"),
         ({"schedule": "Karas"}, "UnknownName", "did you mean 'Karras'?"),
         ({"seed": -1}, "InvalidRequest", "Seed is -1"),
-        ({"noise_source": "GPU"}, "UnknownName", "GPU"),
+        ({"guidance": "CGF"}, "UnknownName", "did you mean 'CFG'?"),
+        ({"vae": "none.safetensors"}, "UnknownName", "no VAE is called 'none.safetensors'"),
     ],
 )
 def test_what_it_cannot_do_is_a_sentence(

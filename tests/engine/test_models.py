@@ -1,24 +1,22 @@
 """What is in memory, and what is worked out once."""
 
 import dataclasses
-from collections.abc import Callable
+import shutil
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from modules.core.errors import InvalidModelFile, NoModel
 from modules.core.named import Names
-from modules.core.requests import ImageRequest, ModelRecord
+from modules.core.requests import ModelRecord
 from modules.engine import models as models_module
 from modules.engine.memory import is_out_of_memory, memory
 from modules.engine.models import MOST_TEXTS, Loaded, Models
 from modules.families.built import BuildOptions, LatentColours
 from modules.families.kinds.sd15 import register_families
 from tests.engine.engine_process import record_of
-
-Make = Callable[..., ImageRequest]
 
 
 @pytest.fixture
@@ -29,6 +27,15 @@ def told() -> list[Loaded]:
 @pytest.fixture
 def models(told: list[Loaded]) -> Models:
     return Models(Names("family", register_families()), BuildOptions(half=False), told.append)
+
+
+@pytest.fixture
+def copies(small_file: Path, tmp_path: Path) -> list[ModelRecord]:
+    """Three models that differ in their files only."""
+    paths = [tmp_path / f"{name}.safetensors" for name in "abc"]
+    for path in paths:
+        shutil.copyfile(small_file, path)
+    return [record_of(path) for path in paths]
 
 
 def test_a_model_is_loaded_once_and_told_once(models: Models, told: list[Loaded], record: ModelRecord) -> None:
@@ -74,27 +81,62 @@ def test_unloading(models: Models, record: ModelRecord) -> None:
     assert not models.holds(record)
 
 
-def test_a_prompt_is_encoded_once(models: Models, record: ModelRecord, request_of: Make, monkeypatch: Any) -> None:
-    loaded, calls = models.get(record), []
-    real = models_module.encode
-    monkeypatch.setattr(models_module, "encode", lambda *given, **known: (calls.append(1), real(*given, **known))[1])
-    first = loaded.embedding("a cat", request_of())
-    assert loaded.embedding("a cat", request_of(steps=9)) is first
-    assert first.shape == (1, 77, 32)
-    assert len(calls) == 1
-    for other in ({"clip_skip": 2}, {"emphasis": "Ignore"}, {"comma_backtrack": 3}):
-        assert loaded.embedding("a cat", request_of(**other)) is not first
-    assert loaded.embedding("cat " * 100, request_of()).shape == (1, 154, 32)
+@pytest.mark.parametrize(("limit", "kept"), [(1, 1), (2, 2), (3, 3)])
+def test_so_many_models_stay_in_memory(limit: int, kept: int, record: ModelRecord, copies: list[ModelRecord]) -> None:
+    models = Models(Names("family", register_families()), BuildOptions(half=False), limit=limit)
+    loaded = [models.get(one) for one in copies]
+    assert [models.holds(one) for one in copies] == [False] * (3 - kept) + [True] * kept
+    assert models.current is loaded[-1]
+    assert models.get(copies[-1]) is loaded[-1]
 
 
-def test_only_the_latest_prompts_are_kept(models: Models, record: ModelRecord, request_of: Make) -> None:
-    loaded = models.get(record)
-    first = loaded.embedding("first", request_of())
-    for number in range(MOST_TEXTS):
-        loaded.embedding("first", request_of())
-        loaded.embedding(f"cat {number}", request_of())
+def test_the_one_used_longest_ago_goes_first(copies: list[ModelRecord]) -> None:
+    models = Models(Names("family", register_families()), BuildOptions(half=False), limit=2)
+    first, second, third = copies
+    models.get(first)
+    models.get(second)
+    models.get(first)
+    models.get(third)
+    assert [models.holds(one) for one in copies] == [True, False, True]
+
+
+def test_when_memory_is_short_only_one_stays(copies: list[ModelRecord], monkeypatch: pytest.MonkeyPatch) -> None:
+    models = Models(Names("family", register_families()), BuildOptions(half=False), limit=3)
+    first, second, third = copies
+    models.get(first)
+    models.get(second)
+    nothing = SimpleNamespace(available=0)
+    monkeypatch.setattr(models_module.psutil, "virtual_memory", lambda: nothing)
+    models.get(third)
+    assert [models.holds(one) for one in copies] == [False, True, True], "one to fall back on, and the new one"
+
+
+def test_a_model_in_fewer_bits_is_another_one(models: Models, record: ModelRecord) -> None:
+    models.limit = 2
+    whole, halved = models.get(record), models.get(record, "Enable")
+    assert whole is not halved
+    assert models.holds(record)
+    assert models.holds(record, "Enable")
+    assert models.get(record, "Enable") is halved
+
+
+def test_what_was_worked_out_lately_is_remembered(models: Models, record: ModelRecord) -> None:
+    loaded, worked = models.get(record), []
+
+    def work(key: int) -> object:
+        return loaded.remembered((key,), lambda: worked.append(key) or object())
+
+    first = work(0)
+    for number in range(1, MOST_TEXTS):
+        work(number)
+        assert work(0) is first
+    work(MOST_TEXTS)
+    work(MOST_TEXTS + 1)
     assert len(loaded.texts) == MOST_TEXTS
-    assert loaded.embedding("first", request_of()) is first
+    assert work(0) is first
+    assert work(1) is not None
+    assert worked.count(0) == 1
+    assert worked.count(1) == 2
 
 
 def test_colours_are_the_file_s_or_worked_out_once(models: Models, record: ModelRecord) -> None:

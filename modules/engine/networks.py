@@ -1,0 +1,124 @@
+"""Networks of a batch: what its first prompt names, found, loaded, and applied for the time of a block."""
+
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from modules.core.errors import InvalidModelFile
+from modules.core.extension_points import Adapter, Use
+from modules.core.named import Names
+from modules.core.requests import FileRecord
+from modules.engine.job import JobContext
+from modules.families.built import Built
+from modules.prompts.networks import KINDS, Network, cut_networks
+
+MOST_FILES = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Named:
+    """A network that a prompt names, with its file and the adapter that knows it."""
+
+    network: Network
+    file: FileRecord
+    adapter: Adapter
+
+
+@dataclass
+class NetworkFiles:
+    """Network files in memory; the latest stay. One for each engine."""
+
+    held: "OrderedDict[tuple[object, ...], Any]" = field(default_factory=OrderedDict)
+
+    def get(self, named: Named) -> Any:
+        """The loaded file. Raises InvalidModelFile."""
+        key = (named.file.path, named.file.modified, named.file.size, named.adapter.name)
+        if key not in self.held:
+            self.held[key] = named.adapter.load(Path(named.file.path))
+            if len(self.held) > MOST_FILES:
+                self.held.popitem(last=False)
+        self.held.move_to_end(key)
+        return self.held[key]
+
+
+@cache
+def files_of_engine() -> NetworkFiles:
+    """The one store of this process."""
+    return NetworkFiles()
+
+
+def named_in(prompt: str, context: JobContext) -> tuple[Named, ...]:
+    """The networks of a prompt that can be applied, in order; a remark for each that cannot."""
+    found: list[Named] = []
+    for network in cut_networks(prompt)[1]:
+        adapter = _adapter(network.kind, context.plugins.collect("register_adapters"))
+        file = _file(network, context.job.files)
+        if network.problem:
+            context.notes.append(network.problem)
+        elif adapter is None:
+            context.notes.append(f"<{network.kind}:…> names no kind of network; it was left out.")
+        elif file is None:
+            context.notes.append(f"There is no {network.kind} called {network.name!r}; it was left out.")
+        else:
+            found.append(Named(network=network, file=file, adapter=adapter))
+    return tuple(found)
+
+
+def _adapter(kind: str, adapters: Names[Adapter]) -> Adapter | None:
+    return next((one for one in adapters.values() if kind in one.kinds), None)
+
+
+def _file(network: Network, files: Sequence[FileRecord]) -> FileRecord | None:
+    """By alias or file name, as the web process chose them: it sent only files that the prompts name."""
+    of_kind = [one for one in files if one.kind == KINDS.get(network.kind, network.kind)]
+    for name in ("alias", "name"):
+        exact = [one for one in of_kind if getattr(one, name) == network.name]
+        if len(exact) == 1:
+            return exact[0]
+    folded = network.name.casefold()
+    return next((one for one in of_kind if folded in (one.name.casefold(), one.alias.casefold())), None)
+
+
+@contextmanager
+def applied(named: Sequence[Named], built: Built, context: JobContext) -> Iterator[None]:
+    """The networks' effect on the model, for the time of the block; afterwards it is what it was, bit for bit."""
+    from modules.families.naming import layers_of
+
+    with ExitStack() as blocks:
+        if named:
+            layers = layers_of(built)
+            for adapter, uses in _by_adapter(named, context):
+                blocks.enter_context(_entered(adapter, layers, uses))
+        yield
+
+
+def _entered(adapter: Adapter, layers: Any, uses: Sequence[Use]) -> AbstractContextManager[Any]:
+    return adapter.applied(layers, uses)
+
+
+def _by_adapter(named: Sequence[Named], context: JobContext) -> Iterator[tuple[Adapter, list[Use]]]:
+    for adapter in dict.fromkeys(one.adapter.name for one in named):
+        mine = [one for one in named if one.adapter.name == adapter]
+        uses = [use for one in mine if (use := _use(one, context))]
+        if uses:
+            yield mine[0].adapter, uses
+
+
+def _use(one: Named, context: JobContext) -> Use | None:
+    """A network with its file read; a file that cannot be used costs the network, not the picture."""
+    try:
+        loaded = files_of_engine().get(one)
+    except InvalidModelFile as error:
+        context.notes.append(f"{error} It was left out.")
+        return None
+    network = one.network
+    return Use(loaded=loaded, text_encoder=network.text_encoder, unet=network.unet, dyn=network.dyn)
+
+
+def key_of(named: Sequence[Named]) -> tuple[object, ...]:
+    """What decides about the text encoder while these networks are applied."""
+    return tuple((one.file.path, one.file.modified, one.network.text_encoder, one.network.dyn) for one in named)
