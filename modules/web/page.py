@@ -16,7 +16,25 @@ from modules.web.widgets.instant import element
 from modules.web.widgets.model_choice import model_choice
 
 ASSETS = Path(__file__).parent / "assets"
-SCRIPTS = ("atelier", "looks", "form", "jobs", "progress", "viewer", "status", "lists", "keys")
+SCRIPTS = (
+    "atelier",
+    "looks",
+    "form",
+    "jobs",
+    "progress",
+    "viewer",
+    "status",
+    "lists",
+    "canvas_sheet",
+    "canvas_store",
+    "canvas_view",
+    "canvas_tools",
+    "canvas_hand",
+    "edit",
+    "edit_send",
+    "keys",
+)
+STYLES = ("page", "edit")
 
 
 def build_page(studio: Any, tabs: Iterable[Tab]) -> gr.Blocks:
@@ -49,6 +67,6 @@ def mount_options() -> dict[str, Any]:
 
 def page_head() -> str:
     """Style sheet and script, inline: they are small, and nothing of the page is drawn before they are there."""
-    style = colour_variables() + (ASSETS / "page.css").read_text("utf-8")
+    style = colour_variables() + "".join((ASSETS / f"{name}.css").read_text("utf-8") for name in STYLES)
     script = "".join((ASSETS / f"{name}.js").read_text("utf-8") for name in SCRIPTS)
     return f"<style>{style}</style><script>(() => {{'use strict';{script}}})();</script>"

@@ -122,4 +122,15 @@ function openTab(id) {
   wanted?.click();
 }
 atelier.openTab = openTab;
+
+/* The first element of this selector, once there is one: a tab is drawn when it is first opened. */
+async function appeared(selector) {
+  for (let tries = 0; tries < 100; tries += 1) {
+    const found = document.querySelector(selector);
+    if (found) return found;
+    await new Promise((done) => setTimeout(done, 50));
+  }
+  throw new Trouble("This part of the page does not appear; reload the page and try again.");
+}
+
 const seen = (node) => Boolean(node?.isConnected && node.offsetParent !== null);

@@ -16,6 +16,7 @@ forms.remember = (prefix, names, values) => {
   memory.set(`form.${prefix}`, { values: state.values, native: model.known });
   countTokens(prefix);
   if (prefix in shownProblems) clearChangedProblems(prefix);
+  tell(`form ${prefix}`);
 };
 
 forms.restored = (prefix, names, values) => {
@@ -29,9 +30,11 @@ forms.restored = (prefix, names, values) => {
   return names.map((name, at) => merged[name] ?? values[at]);
 };
 
+/* What is asked for at the same time is filled in together: each filling writes all fields. */
 forms.fill = (prefix, changes) => {
-  formState(prefix).pending = changes;
-  by(`${prefix}_fill`)?.click();
+  const state = formState(prefix);
+  if (!state.pending) setTimeout(() => by(`${prefix}_fill`)?.click());
+  state.pending = { ...state.pending, ...changes };
 };
 
 forms.filled = (prefix, names, values) => {
@@ -142,21 +145,27 @@ forms.textToPaste = (prefix) => {
   return text;
 };
 
-forms.paste = (prefix, text) => {
+/* `sent`: from another tab; the settings say whether seed and size come along. */
+forms.paste = (prefix, text, sent = false) => {
   formState(prefix).text = text;
   openTab(prefix);
-  by(`${prefix}_paste`)?.click();
-  announce("The settings of the picture are in the form.");
+  return appeared(`#${prefix}_${sent ? "receive" : "paste"}`).then((button) => {
+    button.click();
+    announce("The settings of the picture are in the form.");
+  });
 };
 
 /* -- labels, help, problems -------------------------------------------------------------------------------------------- */
 
 const shownProblems = {};
 
+/* By form: where a sentence goes that is about no component of Gradio: {field: {id}}. */
+forms.places = {};
+
 class FormElement extends HTMLElement {
   connectedCallback() {
     const state = formState(this.getAttribute("prefix"));
-    state.fields = JSON.parse(this.getAttribute("fields"));
+    state.fields = { ...JSON.parse(this.getAttribute("fields")), ...forms.places[this.getAttribute("prefix")] };
     dress();
   }
 }
@@ -170,6 +179,7 @@ function dress() {
   requestAnimationFrame(() => {
     dressing = false;
     for (const { fields } of Object.values(formStates)) Object.values(fields ?? {}).forEach(explain);
+    for (const [prefix, { fields }] of Object.entries(formStates)) if (uncounted(fields?.prompt)) countTokens(prefix);
     restoreSections();
   });
 }
@@ -196,7 +206,7 @@ forms.showProblems = (prefix, byField) => {
     place.append(element("p", { class: "at-problem", role: "alert", textContent: sentence }));
     const inputs = place.querySelectorAll("input, textarea");
     inputs.forEach((input) => input.setAttribute("aria-invalid", "true"));
-    first ??= inputs[0];
+    first ??= inputs[0] ?? place;
   }
   first?.focus();
   first?.scrollIntoView({ block: "center", behavior: "smooth" });
@@ -229,6 +239,9 @@ addEventListener("blur", (event) => event.target.matches?.(".at-studio input[typ
 const counted = {};
 const countTimers = {};
 
+/* A prompt that came to the page after its tokens were counted: on a tab that is drawn when it is first opened. */
+const uncounted = (field) => Boolean(field && by(field.id) && !by(field.id).querySelector(".at-count"));
+
 function countTokens(prefix) {
   clearTimeout(countTimers[prefix]);
   countTimers[prefix] = setTimeout(() => ["prompt", "negative_prompt"].forEach((name) => countField(prefix, name)), 150);
@@ -238,7 +251,7 @@ async function countField(prefix, name) {
   const { fields, values } = formState(prefix);
   const place = fields?.[name] && by(fields[name].id);
   const text = values[name] ?? "";
-  if (!place || counted[fields[name].id] === text) return;
+  if (!place || (counted[fields[name].id] === text && !uncounted(fields[name]))) return;
   counted[fields[name].id] = text;
   let badge = place.querySelector(".at-count");
   if (!badge) place.append((badge = element("span", { class: "at-count", title: "Tokens of the text encoder: used / room" })));
@@ -272,6 +285,7 @@ const BUTTON_HELP = {
   skip: "Leave this batch and go on with the next (Alt+Enter)",
   interrupt: "Stop; what is finished is kept (Esc)",
   paste: "Read prompt and settings from a picture's text that stands in the prompt",
+  copy_prompts: "Copy both prompts from txt2img",
   clear_prompt: "Empty both prompts; can be undone for ten seconds",
 };
 

@@ -42,6 +42,7 @@ jobs.sent = (form, ticket) => {
     announce(sentence);
   }
   tell("jobs");
+  tell("ticket", { form, job });
 };
 
 jobs.notSent = (form) => {
@@ -49,6 +50,7 @@ jobs.notSent = (form) => {
   jobs.refusal = { form, sentence: "The server could not take this job. Nothing is lost: press Generate again in a moment." };
   announce(jobs.refusal.sentence);
   tell("jobs");
+  tell("ticket", { form });
 };
 
 const order = (what) => ask(`api/v1/jobs/${following}/${what}`, { method: "POST" }).catch((trouble) => announce(trouble.message));

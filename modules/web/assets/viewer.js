@@ -145,7 +145,7 @@ class Viewer extends HTMLElement {
   }
 
   paintBelow(picture) {
-    if (!this.changed("below", picture?.id ?? "")) return;
+    if (!this.changed("below", `${picture?.id ?? ""} ${edit.mode}`)) return;
     if (!picture) return this.below.replaceChildren();
     const button = (words, onclick, title) => element("button", { type: "button", class: "at-quiet-button", textContent: words, title, onclick });
     const download = element("a", { class: "at-quiet-button", href: address(picture.url), download: `${picture.seed}-${picture.id}.png`, textContent: "Download", title: "Save the picture with its text" });
@@ -155,8 +155,10 @@ class Viewer extends HTMLElement {
       button("Reuse seed", () => forms.reuseSeed(this.tab), "Only the seed"),
       button("Copy text", () => copy(picture.infotext), "Copy the text below"),
     ];
+    const edits = this.tab === "img2img" && button("Edit again", () => edit.again(), "Put this picture on the canvas; an inpainting mask stays");
     this.below.replaceChildren(
-      element("div", { class: "at-tools" }, ...tools),
+      element("div", { class: "at-tools" }, edits, ...tools),
+      sendButtons(() => picture, [this.tab]),
       element("pre", { class: "at-infotext", tabindex: "0", "aria-label": "Text of the picture", textContent: picture.infotext }),
     );
   }

@@ -50,7 +50,7 @@ def _connect(studio: Any, form: Form, buttons: generating.Buttons) -> None:
         js=f"(...values) => atelier.jobs.sending('{ID}', values)",
     )
     generating.answered(form, buttons, sent)
-    generating.connect(form, buttons)
+    generating.connect(studio, form, buttons)
 
 
 @hookimpl

@@ -5,7 +5,7 @@ a slider of Gradio would answer a value out of its range with an error of its ow
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import Field, replace
 from html import escape
 from typing import Any, get_args, get_type_hints
@@ -19,7 +19,15 @@ from modules.web.widgets.instant import INSTANT, page_in_making
 from modules.web.widgets.pasting import values_of
 
 # The field's names for the elements of a generation tab, where they differ from ours.
-ELEMENT = {"negative_prompt": "neg_prompt", "sampler": "sampling", "schedule": "scheduler"}
+ELEMENT = {
+    "negative_prompt": "neg_prompt",
+    "sampler": "sampling",
+    "schedule": "scheduler",
+    "mask_blur_x": "mask_blur",
+    "masked_content": "inpainting_fill",
+    "inpaint_area": "inpaint_full_res",
+    "inpaint_padding": "inpaint_full_res_padding",
+}
 LONGEST_NUMBER = 40  # characters
 SAFE_INTEGER = 2**53  # the browser's numbers are exact up to here; a seed may be larger
 
@@ -117,14 +125,23 @@ class Form:
         filler.click(**filled, js=f"(...values) => atelier.forms.filled({arguments})", **INSTANT)
         page_in_making().load(**filled, js=f"(...values) => atelier.forms.restored({arguments})", **INSTANT)
 
-    def paste_from(self, button: gr.Button, text: Component) -> None:
-        """Fill the fields from a picture's text, which the page's script supplies, when `button` is pressed."""
-        outputs = list(self.components.values())
-        button.click(self.pasted, text, outputs, js=f"() => atelier.forms.textToPaste('{self.prefix}')", **INSTANT)
+    def paste_from(
+        self, button: gr.Button, text: Component, without: Callable[[], Collection[str]] = frozenset[str]
+    ) -> None:
+        """Fill the fields from a picture's text, which the page's script supplies, when `button` is pressed.
 
-    def pasted(self, text: str) -> dict[Component, Any]:
+        `without()`: the names of fields that stay as they are.
+        """
+
+        def pasted(text: str) -> dict[Component, Any]:
+            return self.pasted(text, without())
+
+        outputs = list(self.components.values())
+        button.click(pasted, text, outputs, js=f"() => atelier.forms.textToPaste('{self.prefix}')", **INSTANT)
+
+    def pasted(self, text: str, without: Collection[str] = ()) -> dict[Component, Any]:
         """The components' new values from a picture's text. What the text does not hold stays as it is."""
-        values = values_of(text, self._shown)
+        values = {name: value for name, value in values_of(text, self._shown).items() if name not in without}
         return {one: values.get(name, gr.skip()) for name, one in self.components.items()}
 
 

@@ -28,6 +28,7 @@ class Buttons:
     paste: gr.Button
     clear: gr.Button
     ticket: gr.Textbox
+    tools: gr.Row  # for more buttons
 
 
 def prompts(form: Form) -> None:
@@ -45,11 +46,13 @@ def actions(id: str) -> Buttons:
         with gr.Row(elem_id=f"{id}_stop"):
             skip = gr.Button("Skip", elem_id=f"{id}_skip", min_width=0)
             interrupt = gr.Button("Interrupt", elem_id=f"{id}_interrupt", min_width=0)
-    with gr.Row(elem_id=f"{id}_tools"):
+    with gr.Row(elem_id=f"{id}_tools") as tools:
         paste = gr.Button("Read settings", elem_id=f"{id}_paste", min_width=0)
         clear = gr.Button("Clear prompts", elem_id=f"{id}_clear_prompt", min_width=0)
     ticket = gr.Textbox(visible="hidden", elem_id=f"{id}_ticket", label="Answer of the server")
-    return Buttons(generate=generate, skip=skip, interrupt=interrupt, paste=paste, clear=clear, ticket=ticket)
+    return Buttons(
+        generate=generate, skip=skip, interrupt=interrupt, paste=paste, clear=clear, ticket=ticket, tools=tools
+    )
 
 
 def sampling(studio: Any, form: Form) -> None:
@@ -91,12 +94,17 @@ def seed(form: Form) -> None:
     in_script(again, f"atelier.forms.reuseSeed('{form.prefix}')")
 
 
-def connect(form: Form, buttons: Buttons) -> None:
-    """The buttons that are answered by the page's script alone, and reading a picture's text."""
+def connect(studio: Any, form: Form, buttons: Buttons) -> None:
+    """The buttons that are answered by the page's script alone, and reading a picture's text.
+
+    The hidden one receives what another tab sends: seed and size only if the settings say so.
+    """
     in_script(buttons.skip, "atelier.jobs.skip()")
     in_script(buttons.interrupt, "atelier.jobs.interrupt()")
     in_script(buttons.clear, f"atelier.forms.clear('{form.prefix}')")
     form.paste_from(buttons.paste, buttons.ticket)
+    receive = gr.Button(visible="hidden", elem_id=f"{form.prefix}_receive")
+    form.paste_from(receive, buttons.ticket, lambda: _not_sent(studio))
 
 
 def answered(form: Form, buttons: Buttons, sent: Any) -> None:
@@ -116,15 +124,24 @@ def refused(error: AtelierError) -> str:
     return json.dumps({"sentence": str(error), "fields": {one.field: one.message for one in problems}})
 
 
-def keep_choices_fresh(studio: Any, form: Form) -> None:
-    """An engine may know more than when the page was built: at the very first start nothing was known yet."""
+def _not_sent(studio: Any) -> set[str]:
+    wanted = {"send_seed": ("seed", "subseed"), "send_size": ("width", "height")}
+    return {field for name, fields in wanted.items() if not studio.settings.get(name) for field in fields}
+
+
+def keep_choices_fresh(studio: Any, form: Form, at_load: bool = True) -> None:
+    """An engine may know more than when the page was built: at the very first start nothing was known yet.
+
+    `at_load`: with the page; a tab that is drawn later asks by pressing the hidden button (each question costs time).
+    """
 
     def now() -> list[Any]:
         known = studio.catalogue.now()
         return [_update(names(known.samplers, SAMPLERS)), _update(names(known.schedules, SCHEDULES))]
 
     outputs = [form.components["sampler"], form.components["schedule"]]
-    page_in_making().load(now, None, outputs, **INSTANT)
+    if at_load:
+        page_in_making().load(now, None, outputs, **INSTANT)
     refresh = gr.Button(visible="hidden", elem_id=f"{form.prefix}_refresh_choices")
     refresh.click(now, None, outputs, **INSTANT)
 
