@@ -29,7 +29,7 @@ OUTSIDE = {
     "core": {"pluggy"},
     "prompts": {"lark", "tokenizers"},
     "imaging": {"PIL", "numpy", "torch", "spandrel"},  # torch: only where upscalers are
-    "diffusion": {"torch", "safetensors", "numpy"},
+    "diffusion": {"torch", "safetensors", "xformers", "numpy"},
     "families": {"torch", "diffusers", "transformers", "accelerate", "safetensors", "numpy", "xformers"},
     "training": {"torch", "diffusers", "transformers", "peft", "accelerate"},
     "storage": {"sqlalchemy", "alembic"},

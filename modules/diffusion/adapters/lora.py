@@ -75,8 +75,9 @@ def load(path: Path) -> Lora:
 
 def _from_pickle(path: Path) -> dict[str, Tensor]:
     content = read_pickle(path)
-    inner = content.get("state_dict", content) if isinstance(content, Mapping) else {}
-    return {str(name): value for name, value in inner.items() if isinstance(value, Tensor)}
+    inner = content.get("state_dict", content) if isinstance(content, Mapping) else content
+    table = inner if isinstance(inner, Mapping) else {}
+    return {str(name): value for name, value in table.items() if isinstance(value, Tensor)}
 
 
 def _factor(name: str, parts: Mapping[str, Tensor], known: Mapping[str, Scales]) -> float:

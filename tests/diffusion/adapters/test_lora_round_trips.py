@@ -210,7 +210,7 @@ def as_kohya(path, target, *, alpha):
             continue
         layer, down_or_up = name.replace("text_model.", "").split(".lora_")
         layer = layer.replace(".", "_").removeprefix("lora_")
-        layer = f"lora_{layer}".replace("lora_text_encoder_", "lora_te_text_model_")
+        layer = f"lora_{layer}".replace("lora_te1_", "lora_te_text_model_")
         named[f"{layer}.lora_{down_or_up}"] = tensor.contiguous()
         named[f"{layer}.alpha"] = torch.tensor(float(alpha))
     save_file(named, target)
