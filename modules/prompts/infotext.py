@@ -3,11 +3,12 @@
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from modules.prompts.attention import uses_emphasis
+from modules.prompts.styles import Style, without_styles
 
-Value = str | int | float | bool
+Value = str | int | float | bool | list[str]  # a list is "Styles array" alone
 
 NEGATIVE = "Negative prompt:"
 FEWEST_PAIRS = 3  # a last line with fewer is prompt
@@ -111,15 +112,47 @@ def _in_order(pairs: Mapping[str, object]) -> Iterator[str]:
 # Reading -----------------------------------------------------------------------------------------------------------------
 
 
-def parse_infotext(text: str) -> dict[str, Value]:
+def parse_infotext(
+    text: str,
+    *,
+    styles: Sequence[Style] = (),
+    absent: bool = True,
+    backward: bool = True,
+    skip: Collection[str] = (),
+) -> dict[str, Value]:
     """All that a picture's text says, "Prompt" and "Negative prompt" included, and what absent keys mean.
 
     Reads any text, in time linear in its length. Values are text, but for those of `DEFAULTS` and of old versions' keys.
+    `styles`: those found in the prompts are cut out and named under "Styles array".  `absent`: fill in what absent keys
+    mean.  `backward`: a text of an old version switches that version's behaviour on.  `skip`: keys to leave out.
 
     >>> found = parse_infotext("a cat\\nSteps: 20, Seed: 7, Size: 64x48")
     >>> found["Prompt"], found["Steps"], found["Size-1"], found["Schedule type"]
     ('a cat', '20', '64', 'Automatic')
     """
+    found = _read(text)
+    if styles:
+        _cut_styles(found, styles)
+    _translate_old_keys(found)
+    if absent:
+        found |= _missing(found)
+    if backward:
+        found |= _old_behaviour(found)
+    return {key: value for key, value in found.items() if key not in skip}
+
+
+def read_hashes(text: str) -> dict[str, str]:
+    """The hashes by name of a value such as that of "Lora hashes".
+
+    >>> read_hashes("fur: 0123456789ab, ink: ba9876543210")
+    {'fur': '0123456789ab', 'ink': 'ba9876543210'}
+    """
+    pairs = (pair.partition(":") for pair in text.split(","))
+    return {name.strip(): found.strip() for name, _, found in pairs if name.strip() and found.strip()}
+
+
+def _read(text: str) -> dict[str, Value]:
+    """What is written, and nothing else."""
     *lines, last = text.strip().split("\n")
     pairs = list(_pairs(last))
     if len(pairs) < FEWEST_PAIRS:
@@ -128,9 +161,20 @@ def parse_infotext(text: str) -> dict[str, Value]:
     for key, value in pairs:
         found |= _entries(key, _unquoted(value))
     prompt, negative_prompt = _prompts(lines)
-    found |= {"Prompt": prompt, "Negative prompt": negative_prompt}
-    _translate_old_keys(found)
-    return found | _missing(found) | _old_behaviour(found)
+    return found | {"Prompt": prompt, "Negative prompt": negative_prompt}
+
+
+def _cut_styles(found: dict[str, Value], styles: Sequence[Style]) -> None:
+    """Take the styles out of the prompts; out of the second pass's only when the same ones are in those."""
+    prompt, negative_prompt, names = without_styles(str(found["Prompt"]), str(found["Negative prompt"]), styles)
+    if not names:
+        return
+    found |= {"Prompt": prompt, "Negative prompt": negative_prompt, "Styles array": list(names)}
+    hires = str(found.get("Hires prompt", "")), str(found.get("Hires negative prompt", ""))
+    chosen = [style for style in styles if style.name in names]
+    prompt, negative_prompt, hires_names = without_styles(*hires, chosen)
+    if hires_names == names:
+        found |= {"Hires prompt": prompt, "Hires negative prompt": negative_prompt}
 
 
 def _pairs(line: str) -> Iterator[tuple[str, str]]:

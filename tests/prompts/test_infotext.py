@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modules.prompts.infotext import DEFAULTS, FIRST_KEYS, parse_infotext, quoted, write_infotext
+from modules.prompts.infotext import DEFAULTS, FIRST_KEYS, parse_infotext, quoted, read_hashes, write_infotext
+from modules.prompts.styles import Style, with_styles
 
 SAMPLES = json.loads((Path(__file__).parent / "picture_texts.json").read_text(encoding="utf-8"))
 
@@ -98,6 +99,115 @@ PAIRS = {"Steps": 20, "Sampler": "Euler", "Seed": 5}
 def test_hazards(text, expected):
     found = parse_infotext(text)
     assert {key: found.get(key) for key in expected} == expected
+
+
+SECOND = {
+    "Hires prompt": 'a cat,\nmore: "detail" \\ <lora:x:1>',
+    "Hires negative prompt": "bad\n\nworse",
+    "Hires upscale": 2,
+    "Hires upscaler": "R-ESRGAN 4x+",
+    "TI hashes": "easyneg: c74b4e810b03",
+    "Lora hashes": "my lora: 0123456789ab, other: ba9876543210",
+    "Template": "a {red|blue} cat, __nice__",
+    "Soft inpainting enabled": True,
+    "Soft inpainting schedule bias": 1,
+    "Refiner": "sd_xl_refiner_1.0 [7440042bbd]",
+    "Mask mode": "Inpaint not masked",
+}
+
+
+def test_texts_with_breaks_and_marks_stay_on_the_line_and_come_back():
+    written = write_infotext("a cat", "bad", PAIRS | SECOND)
+    assert written.count("\n") == 2
+    found = parse_infotext(written)
+    assert {key: found[key] for key in SECOND} == {key: str(value) for key, value in SECOND.items()}
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        ("plain  ", "plain  "),
+        ('"no json', '"no json'),
+        ('"quoted"', "quoted"),
+        ('""', ""),
+        ("12x34", None),
+        ("a  b", "a  b"),
+    ],
+)
+def test_values_that_do_not_come_back_as_they_are(value, read):
+    found = parse_infotext(write_infotext("a", "", {"Custom": value, "Zeta": 1} | PAIRS))
+    assert found.get("Custom") == read
+    if read is None:
+        assert (found["Custom-1"], found["Custom-2"]) == ("12", "34")
+
+
+def test_a_prompt_line_that_looks_like_a_negative_prompt_becomes_one():
+    found = parse_infotext(write_infotext("a\nNegative prompt: b", "c", PAIRS))
+    assert (found["Prompt"], found["Negative prompt"]) == ("a", "b\nc")
+
+
+def test_absent_keys_are_left_out_when_asked_for():
+    text = write_infotext("a (cat)", "", PAIRS)
+    assert parse_infotext(text, absent=False) == {
+        "Steps": "20",
+        "Sampler": "Euler",
+        "Seed": "5",
+        "Prompt": "a (cat)",
+        "Negative prompt": "",
+    }
+
+
+def test_keys_can_be_left_out():
+    found = parse_infotext(write_infotext("a", "", PAIRS), skip=("Seed", "Clip skip"))
+    assert "Seed" not in found
+    assert "Clip skip" not in found
+    assert found["Steps"] == "20"
+
+
+def test_old_behaviour_can_be_left_off():
+    text = "a [b:c:2]\nSteps: 1, Sampler: DDIM, Seed: 2, Version: v1.5.2"
+    assert parse_infotext(text)["Pad conds v0"] is True
+    assert "Pad conds v0" not in parse_infotext(text, backward=False)
+
+
+INK, SHARP = Style("ink", "ink drawing of {prompt}, paper", "colour"), Style("sharp", "sharp, 8k", "")
+
+
+@pytest.mark.parametrize(
+    ("hires", "left"),
+    [
+        (("", ""), ("", "")),
+        (with_styles("a huge cat", "bad", [INK, SHARP]), ("a huge cat", "bad")),
+        (with_styles("a huge cat", "bad", [INK]), with_styles("a huge cat", "bad", [INK])),  # not the same styles
+        (("a huge cat", ""), ("a huge cat", "")),
+    ],
+)
+def test_styles_are_cut_out_and_named(hires, left):
+    prompt, negative = with_styles("a cat", "bad", [INK, SHARP])
+    pairs = PAIRS | {"Hires prompt": hires[0] or None, "Hires negative prompt": hires[1] or None}
+    found = parse_infotext(write_infotext(prompt, negative, pairs), styles=[SHARP, INK])
+    assert (found["Prompt"], found["Negative prompt"]) == ("a cat", "bad")
+    assert found["Styles array"] == ["ink", "sharp"]
+    assert (found["Hires prompt"], found["Hires negative prompt"]) == left
+
+
+def test_without_styles_there_is_no_list_of_them():
+    assert "Styles array" not in parse_infotext(write_infotext("a cat", "", PAIRS), styles=[INK, SHARP])
+    assert "Styles array" not in parse_infotext(write_infotext(*with_styles("a", "", [INK]), PAIRS))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a: 1, b: 2", {"a": "1", "b": "2"}),
+        ("name with space:ff", {"name with space": "ff"}),
+        ("", {}),
+        ("a", {}),
+        (": 1, b:, c: 3,", {"c": "3"}),
+    ],
+)
+def test_hashes_are_read(text, expected):
+    assert read_hashes(text) == expected
 
 
 def test_a_key_of_one_letter_is_never_read():
