@@ -82,6 +82,16 @@ class Places:
         return self.data / "cache"
 
     @property
+    def styles(self) -> Path:
+        """Kept prompts, in the field's format."""
+        return self.data / "styles.csv"
+
+    @property
+    def wildcards(self) -> Path:
+        """Lists of words that prompts name as __list__."""
+        return self.data / "wildcards"
+
+    @property
     def settings(self) -> Path:
         """The settings file."""
         return self.data / "config.json"

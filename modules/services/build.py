@@ -19,11 +19,14 @@ from modules.services.library import Library
 from modules.services.library_watch import HotReload
 from modules.services.needs import Needs
 from modules.services.queue import Queue
+from modules.services.resolving import Resolver
 from modules.services.settings import Settings
 from modules.services.shelf import Shelf
 from modules.services.studio import Studio
+from modules.services.styles import Styles
 from modules.services.tokens import TokenCounter
 from modules.services.watch import Watch
+from modules.services.wildcards import Wildcards
 from modules.storage.store import Store
 
 log = logging.getLogger(__name__)
@@ -75,15 +78,19 @@ def _opened(places: Places, plugins: Plugins) -> Store:
 def _needs(store: Store, flags: Flags, places: Places, plugins: Plugins, engine_command: Sequence[str]) -> Needs:
     queue = Queue(store)
     gallery = Gallery(store, places)
+    library, shelf = Library(places, places.cache / "hashes.json"), Shelf(places)
+    settings = Settings(lambda: plugins.collect("register_settings"), places.settings)
+    catalogue = CatalogueKeeper(places.cache / "catalogue.json")
     return Needs(
         queue=queue,
         watch=Watch(queue, gallery),
         gallery=gallery,
         inputs=Inputs(places.inputs, needed=lambda: inputs_needed(queue), check_room=gallery.check_room),
-        library=Library(places, places.cache / "hashes.json"),
-        shelf=Shelf(places),
-        settings=Settings(lambda: plugins.collect("register_settings"), places.settings),
-        catalogue=CatalogueKeeper(places.cache / "catalogue.json"),
+        library=library,
+        shelf=shelf,
+        settings=settings,
+        resolver=Resolver(library, shelf, catalogue, settings),
+        catalogue=catalogue,
         plugins=plugins,
         flags=flags,
         places=places,
@@ -92,12 +99,15 @@ def _needs(store: Store, flags: Flags, places: Places, plugins: Plugins, engine_
 
 
 def _studio(needs: Needs, engines: Engines, notices: tuple[str, ...]) -> Studio:
+    styles, wildcards = Styles(needs.places.styles), Wildcards(needs.places.wildcards)
     desk = Desk(
         queue=needs.queue,
         gallery=needs.gallery,
-        library=needs.library,
+        inputs=needs.inputs,
+        resolver=needs.resolver,
         settings=needs.settings,
-        catalogue=needs.catalogue,
+        styles=styles,
+        wildcards=wildcards,
         plugins=needs.plugins,
     )
     return Studio(
@@ -110,8 +120,10 @@ def _studio(needs: Needs, engines: Engines, notices: tuple[str, ...]) -> Studio:
         gallery=needs.gallery,
         inputs=needs.inputs,
         settings=needs.settings,
+        styles=styles,
+        wildcards=wildcards,
         catalogue=needs.catalogue,
-        tokens=TokenCounter(TOKENIZER),
+        tokens=TokenCounter(TOKENIZER, needs.shelf.vectors),
         extensions=Extensions(needs.plugins, engines),
         flags=needs.flags,
         places=needs.places,

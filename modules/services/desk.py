@@ -1,21 +1,37 @@
-"""Where requests come in: defaults filled, names resolved, values checked, then queued. What cannot be done is refused here."""
+"""Where requests come in: texts and names resolved, values checked, then queued. What cannot be done is refused here."""
 
-import secrets
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
-from modules.core.errors import AtelierError, InvalidRequest, NoModel, Problem, UnknownName
-from modules.core.named import folded
+from modules.core.errors import InvalidRequest, NoModel, NotFound, Problem
 from modules.core.plugins import Plugins
-from modules.core.requests import ImageRequest, ModelRecord
-from modules.services.catalogue import CatalogueKeeper
+from modules.core.requests import (
+    EditRequest,
+    ImageRequest,
+    InterrogateRequest,
+    MergeRequest,
+    ModelRecord,
+    Request,
+    UpscaleRequest,
+)
 from modules.services.gallery import Gallery
-from modules.services.library import Library
+from modules.services.inputs import Inputs
 from modules.services.queue import Queue
+from modules.services.request_defaults import defaults_from
+from modules.services.resolving import Resolver
 from modules.services.settings import Settings
+from modules.services.styles import Styles
+from modules.services.texts import resolved as with_texts
+from modules.services.wildcards import Wildcards
 from modules.storage.records import Job
 
-FIRST_START = 60.0  # seconds to wait for the very first engine's list of samplers
+KINDS: dict[type[Any], str] = {
+    ImageRequest: "image",
+    EditRequest: "edit",
+    UpscaleRequest: "upscale",
+    InterrogateRequest: "interrogate",
+    MergeRequest: "merge",
+}
 LABEL = 100
 
 
@@ -25,114 +41,63 @@ class Desk:
 
     queue: Queue
     gallery: Gallery
-    library: Library
+    inputs: Inputs
+    resolver: Resolver
     settings: Settings
-    catalogue: CatalogueKeeper
+    styles: Styles
+    wildcards: Wildcards
     plugins: Plugins
 
-    def submit(self, request: ImageRequest, *, owner: str = "", id: str = "") -> Job:
-        """Queue a request; durable when this returns.
+    def submit(self, request: Request, *, owner: str = "", id: str = "") -> Job:
+        """Queue a request; durable when this returns. Its class decides the kind of job.
 
         Raises InvalidRequest (nothing is queued), QueueFull, StorageFailed (disk full).
         """
         request = self.plugins.pass_along("request_received", request)
-        request = self._resolved(request.checked()).checked()
+        request = self.resolver.resolved(request.checked())
+        if isinstance(request, ImageRequest):
+            strip = bool(self.settings.get("enable_prompt_comments"))
+            request = with_texts(request, self.styles, self.wildcards, strip_comments=strip)
+        request = request.checked()
+        self._check_inputs(request)
         self.gallery.check_room()
-        label = " ".join(request.prompt.split())[:LABEL]
-        return self.queue.submit("image", request, owner=owner, label=label, id=id)
+        return self.queue.submit(KINDS[type(request)], request, owner=owner, label=_label(request), id=id)
 
     def current_model(self) -> ModelRecord:
-        """The model that draws when a request names none: the chosen one, --ckpt, else the first usable.
+        """The model that draws when a request names none. Raises NoModel when there is none."""
+        return self.resolver.current_model()
 
-        Raises NoModel when there is none.
-        """
-        chosen = str(self.settings.get("sd_model_checkpoint"))
-        if chosen:
-            try:
-                return self.library.find(chosen)
-            except UnknownName:
-                pass  # it has been removed or renamed since: what is there is better than nothing
-        usable = [record for record in self.library.models() if not record.problem]
-        if not usable:
-            raise NoModel("There is no model yet: put a .safetensors checkpoint into models/Stable-diffusion.")
-        return usable[0]
-
-    def defaults(self, model: ModelRecord | None = None) -> ImageRequest:
+    def defaults(self, model: ModelRecord | None = None, kind: type[ImageRequest] = ImageRequest) -> Any:
         """A request as the settings and the model (the current one) suggest it, for a face to fill in."""
         if model is None:
             try:
                 model = self.current_model()
             except NoModel:
                 model = ModelRecord(name="", path="", title="", size=0, modified=0)
-        get = self.settings.get
-        return ImageRequest(
-            model=model.title,
-            width=model.width,
-            height=model.height,
-            clip_skip=int(get("CLIP_stop_at_last_layers")),
-            emphasis=str(get("emphasis")),
-            comma_backtrack=int(get("comma_padding_backtrack")),
-            noise_source=str(get("randn_source")),
-            save=bool(get("samples_save")),
-        )
+        values: dict[str, Any] = {"model": model.title, "width": model.width, "height": model.height}
+        return kind(**(values | defaults_from(self.settings, kind)))
 
-    # -- inside ------------------------------------------------------------------------------------------------------
-
-    def _resolved(self, request: ImageRequest) -> ImageRequest:
-        problems: list[Problem] = []
-
-        def tried(field: str, change: Callable[[ImageRequest], ImageRequest]) -> None:
-            nonlocal request
+    def _check_inputs(self, request: Request) -> None:
+        for id in request.inputs:
             try:
-                request = change(request)
-            except AtelierError as error:
-                problems.append(Problem(field=field, message=_sentence(error)))
-
-        tried("model", self._with_model)
-        if self.catalogue.wait(FIRST_START).samplers:
-            tried("sampler", self._with_sampler)
-            tried("schedule", self._with_schedule)
-        if problems:
-            raise InvalidRequest(*problems)
-        seed = secrets.randbelow(2**32) if request.seed == -1 else request.seed
-        return replace(request, seed=seed)
-
-    def _with_model(self, request: ImageRequest) -> ImageRequest:
-        record = self.library.find(request.model) if request.model else self.current_model()
-        if record.problem:
-            raise AtelierError(record.problem)
-        return replace(request, model=record.title)
-
-    def _with_sampler(self, request: ImageRequest) -> ImageRequest:
-        """Accepts the old joined names ("DPM++ 2M Karras"): their end is a schedule."""
-        samplers = self.catalogue.samplers()
-        try:
-            sampler = samplers.find(request.sampler)
-        except UnknownName:
-            head, _, tail = request.sampler.rpartition(" ")
-            try:
-                sampler, schedule = samplers.find(head), self.catalogue.schedules().find(tail)
-            except UnknownName:
-                pass
-            else:
-                return self._with_eta(replace(request, sampler=sampler.name, schedule=schedule.name))
-            raise
-        return self._with_eta(replace(request, sampler=sampler.name))
-
-    def _with_eta(self, request: ImageRequest) -> ImageRequest:
-        """The field has one setting for DDIM and one for all others; a default is left to the sampler."""
-        if request.eta is not None or "eta" not in self.catalogue.samplers()[request.sampler].options:
-            return request
-        name = "eta_ddim" if request.sampler.startswith("DDIM") else "eta_ancestral"
-        value = float(self.settings.get(name))
-        return request if value == self.settings.registered[name].default else replace(request, eta=value)
-
-    def _with_schedule(self, request: ImageRequest) -> ImageRequest:
-        if folded(request.schedule) in ("", "automatic"):
-            return replace(request, schedule="Automatic")
-        return replace(request, schedule=self.catalogue.schedules().find(request.schedule).name)
+                self.inputs.path(id)
+            except NotFound as error:
+                problem = Problem(field=_field_of_input(request, id), message=f"{error} Upload the picture again.")
+                raise InvalidRequest(problem) from error
 
 
-def _sentence(error: AtelierError) -> str:
-    text = str(error)
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!")) else ".")
+def _field_of_input(request: Request, id: str) -> str:
+    if isinstance(request, EditRequest):
+        return "mask" if id == request.mask and id not in request.init_images else "init_images"
+    return "picture" if isinstance(request, InterrogateRequest) else "pictures"
+
+
+def _label(request: Request) -> str:
+    """What lists of jobs show."""
+    if isinstance(request, ImageRequest):
+        return " ".join(request.prompt.split())[:LABEL]
+    if isinstance(request, UpscaleRequest):
+        return f"Enlarge {request.names[0] if request.names else 'a picture'}"[:LABEL]
+    if isinstance(request, MergeRequest):
+        return f"Merge {request.model_a} and others"[:LABEL]
+    return "Describe a picture"

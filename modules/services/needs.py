@@ -12,6 +12,7 @@ from modules.services.gallery import Gallery
 from modules.services.inputs import Inputs
 from modules.services.library import Library
 from modules.services.queue import Queue
+from modules.services.resolving import Resolver
 from modules.services.settings import Settings
 from modules.services.shelf import Shelf
 from modules.services.watch import Watch
@@ -28,6 +29,7 @@ class Needs:
     library: Library
     shelf: Shelf
     settings: Settings
+    resolver: Resolver
     catalogue: CatalogueKeeper
     plugins: Plugins
     flags: Flags

@@ -14,8 +14,10 @@ from modules.services.library import Library
 from modules.services.queue import Queue
 from modules.services.settings import Settings
 from modules.services.shelf import Shelf
+from modules.services.styles import Styles
 from modules.services.tokens import TokenCounter
 from modules.services.watch import Watch
+from modules.services.wildcards import Wildcards
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +33,8 @@ class Studio:
     gallery: Gallery
     inputs: Inputs
     settings: Settings
+    styles: Styles
+    wildcards: Wildcards
     catalogue: CatalogueKeeper
     tokens: TokenCounter
     extensions: Extensions

@@ -13,6 +13,7 @@ from modules.core import errors, events
 from modules.core.errors import AtelierError, EngineLost, StorageFailed
 from modules.core.requests import ModelRecord
 from modules.services.connection import EngineConnection, Gone
+from modules.services.equipment import equipped
 from modules.services.needs import Needs
 from modules.storage.records import Job
 
@@ -22,6 +23,7 @@ RESTART_DELAYS = (0.0, 0.0, 0.0, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds, by 
 FAILED_AFTER = 5  # deaths until the page says that the engine cannot be started
 LONG_LIFE = 60.0  # an engine that lived this long does not die of its start
 RETRY_SECONDS = 0.5
+ATTENTION = {"sdp": "sdpa", "xformers": "xformers", "sub-quadratic": "sub-quadratic"}  # setting: what engines know
 ROOM_SECONDS = 5.0  # from one look at a full disk to the next
 SAME_CLASS = {one.__name__: one for one in (errors.InvalidModelFile, errors.OutOfMemory, errors.NotFinite)}
 
@@ -187,7 +189,7 @@ class Supervisor(threading.Thread):
         return taken
 
     def _options(self) -> events.EngineOptions:
-        flags = self._needs.flags
+        flags, settings = self._needs.flags, self._needs.settings
         return events.EngineOptions(
             device=self.state.device,
             name=self.state.name,
@@ -195,7 +197,9 @@ class Supervisor(threading.Thread):
             checkpoints=str(self._needs.places.models / "Stable-diffusion"),
             half=not flags.no_half,
             memory=flags.memory,
-            attention="xformers" if flags.xformers else "sdpa",
+            attention=ATTENTION.get(str(settings.get("cross_attention_optimization")), "")
+            or ("xformers" if flags.xformers else "sdpa"),
+            cached_models=int(settings.get("sd_checkpoints_limit")),
         )
 
     # -- what the engine says ----------------------------------------------------------------------------------------
@@ -254,6 +258,8 @@ class Supervisor(threading.Thread):
             self._end(engine, id, lambda: queue.interrupt(id, note))
         else:
             self._end(engine, id, lambda: queue.finish(id, note, finished.result))
+            if finished.result:
+                self._needs.library.refresh()  # a merge leaves a checkpoint
 
     def _failed(self, engine: EngineConnection, failed: events.Failed) -> None:
         if failed.job:
@@ -273,7 +279,7 @@ class Supervisor(threading.Thread):
             if job is None:
                 return
             try:
-                message = self._run_job(job)
+                message = equipped(job, self._needs)
             except AtelierError as error:
                 sentence = str(error)
                 self._stored(lambda failed=job, why=sentence: self._needs.queue.fail(failed.id, why))
@@ -293,19 +299,6 @@ class Supervisor(threading.Thread):
             again.start()
             return False
         return True
-
-    def _run_job(self, job: Job) -> events.RunJob:
-        library, settings = self._needs.library, self._needs.settings
-        record = library.with_hash(library.find(job.request.model))
-        every = int(settings.get("show_progress_every_n_steps")) if settings.get("live_previews_enable") else 0
-        return events.RunJob(
-            job=job.id,
-            kind=job.kind,
-            request=job.request,
-            models=(record,),
-            have=tuple(picture.index for picture in self._needs.gallery.pictures(job=job.id)),
-            preview_every=max(0, every),
-        )
 
     def _end(self, engine: EngineConnection, job_id: str, end: Callable[[], Job]) -> None:
         if not self._runs(job_id):
