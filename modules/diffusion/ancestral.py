@@ -2,6 +2,9 @@
 
 import math
 
+ANCESTRAL = ("noise", "eta", "s_noise")  # options of samplers that draw fresh noise at each step
+BROWNIAN = ("brownian", "eta", "s_noise")  # the same, from a Brownian path
+
 
 def split_step(sigma: float, sigma_next: float, eta: float) -> tuple[float, float]:
     """(level to step down to, strength of the fresh noise to add): their squares add up to sigma_next².

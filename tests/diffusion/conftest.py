@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from modules.core.plugins import Plugins
-from modules.diffusion.denoiser import EpsilonDenoiser, sigma_table
+from modules.diffusion.denoiser import EpsilonDenoiser, Inputs, sigma_table
 
 TABLE = sigma_table()
 
@@ -20,11 +20,14 @@ class WavyNetwork:
     def __init__(self):
         self.calls = []
 
-    def __call__(self, x, timestep, conditioning):
-        self.calls.append((tuple(x.shape), timestep.tolist(), tuple(conditioning.shape), x.dtype))
+    def __call__(self, x, timestep, text, vector=None, concat=None):
+        self.calls.append((tuple(x.shape), timestep.tolist(), tuple(text.shape), x.dtype))
         wave = torch.sin(timestep / 100).view(-1, 1, 1, 1)
-        text = conditioning.float().mean(dim=(1, 2)).view(-1, 1, 1, 1)
-        return torch.tanh(0.9 * x + 0.1 * x.roll(1, -1) + 0.1 * wave + text)
+        heard = text.float().mean(dim=(1, 2)).view(-1, 1, 1, 1)
+        for more in (vector, concat):
+            if more is not None:
+                heard = heard + more.float().flatten(1).mean(dim=1).view(-1, 1, 1, 1)
+        return torch.tanh(0.9 * x + 0.1 * x.roll(1, -1) + 0.1 * wave + heard)
 
 
 @pytest.fixture(scope="session")
@@ -46,6 +49,11 @@ def schedules(plugins):
 
 
 @pytest.fixture(scope="session")
+def guidance(plugins):
+    return plugins.collect("register_guidance")
+
+
+@pytest.fixture(scope="session")
 def table():
     return TABLE
 
@@ -60,4 +68,4 @@ def wavy():
     """(network, denoise): the network and D(x, sigma) of it, with a text of zeros."""
     network = WavyNetwork()
     denoiser = EpsilonDenoiser(network, TABLE)
-    return network, lambda x, sigma: denoiser(x, sigma, torch.zeros(x.shape[0], 1, 1))
+    return network, lambda x, sigma: denoiser(x, sigma, Inputs(torch.zeros(x.shape[0], 1, 1)))

@@ -29,4 +29,4 @@ def dpmpp_2m(denoise: Denoise, x: Tensor, sigmas: Sequence[float], on_step: OnSt
 
 @hookimpl
 def register_samplers() -> list[Sampler]:
-    return [Sampler(name="DPM++ 2M", sample=dpmpp_2m, aliases=("k_dpmpp_2m",), schedule="Karras")]
+    return [Sampler(name="DPM++ 2M", sample=dpmpp_2m, aliases=("k_dpmpp_2m", "k_dpmpp_2m_ka"), schedule="Karras")]

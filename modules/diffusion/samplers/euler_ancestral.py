@@ -6,7 +6,7 @@ from itertools import pairwise
 from torch import Tensor
 
 from modules.core.extension_points import Denoise, OnStep, Sampler, hookimpl
-from modules.diffusion.ancestral import split_step
+from modules.diffusion.ancestral import ANCESTRAL, split_step
 
 
 def euler_ancestral(
@@ -17,6 +17,7 @@ def euler_ancestral(
     *,
     noise: Callable[[], Tensor],
     eta: float = 1.0,
+    s_noise: float = 1.0,
 ) -> Tensor:
     for step, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
         denoised = denoise(x, sigma)
@@ -24,7 +25,7 @@ def euler_ancestral(
         d = (x - denoised) / sigma
         x = x + d * (sigma_down - sigma)
         if sigma_next > 0:  # also at eta 0: what later steps draw must not depend on it
-            x = x + noise() * sigma_up
+            x = x + noise() * (s_noise * sigma_up)
         on_step(step, x, denoised)
     return x
 
@@ -32,4 +33,4 @@ def euler_ancestral(
 @hookimpl
 def register_samplers() -> list[Sampler]:
     aliases = ("k_euler_a", "k_euler_ancestral", "Euler Ancestral")
-    return [Sampler(name="Euler a", sample=euler_ancestral, aliases=aliases, options=("noise", "eta"))]
+    return [Sampler(name="Euler a", sample=euler_ancestral, aliases=aliases, options=ANCESTRAL, ensd=True)]

@@ -5,11 +5,14 @@ from collections.abc import Sequence
 from modules.core.extension_points import Schedule, hookimpl
 
 
-def ddim_sigmas(steps: int, table: Sequence[float]) -> list[float]:
-    """More levels than asked for come back when `steps` does not divide the number of training timesteps."""
+def ddim_timesteps(steps: int, table: Sequence[float]) -> list[int]:
+    """Ascending; more than asked for come back when `steps` does not divide the number of training timesteps."""
     last = len(table) - 1
-    timesteps = [min(first + 1, last) for first in range(0, len(table), max(1, len(table) // steps))]
-    return [*(table[timestep] for timestep in reversed(timesteps)), 0.0]
+    return [min(first + 1, last) for first in range(0, len(table), max(1, len(table) // steps))]
+
+
+def ddim_sigmas(steps: int, table: Sequence[float]) -> list[float]:
+    return [*(table[timestep] for timestep in reversed(ddim_timesteps(steps, table))), 0.0]
 
 
 @hookimpl
