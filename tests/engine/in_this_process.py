@@ -39,14 +39,15 @@ class Listening(Connection):
                 return found
 
 
-def context_of(job: events.RunJob) -> tuple[JobContext, Listening]:
+def context_of(job: events.RunJob, models: Models | None = None) -> tuple[JobContext, Listening]:
     plugins = Plugins("engine")
     for package in PLUGIN_PACKAGES:
         plugins.add_package(package)
     connection = Listening()
     context = JobContext(
         job=job,
-        models=Models(plugins.collect("register_families"), BuildOptions(device=torch.device("cpu"))),
+        models=models
+        or Models(plugins.collect("register_families"), BuildOptions(device=torch.device("cpu")), limit=2),
         plugins=plugins,
         connection=connection,
         status=Status(connection, torch.device("cpu")),
