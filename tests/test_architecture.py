@@ -27,7 +27,7 @@ LEVELS = {
 TOP = 5
 OUTSIDE = {
     "core": {"pluggy"},
-    "prompts": {"lark", "tokenizers"},
+    "prompts": {"tokenizers"},
     "imaging": {"PIL", "numpy", "torch", "spandrel"},  # torch: only where upscalers are
     "diffusion": {"torch", "safetensors", "xformers", "numpy"},
     "families": {"torch", "diffusers", "transformers", "accelerate", "safetensors", "numpy", "xformers"},
