@@ -7,12 +7,17 @@ from typing import Any, TypeVar
 from modules.core.errors import InvalidRequest, Problem
 from modules.core.image_fields import LONGEST_PROMPT
 from modules.core.requests import ImageRequest
+from modules.prompts.attention import BREAK
 from modules.prompts.comments import without_comments
+from modules.prompts.composition import split_and
 from modules.prompts.styles import Style, with_styles
 from modules.prompts.wildcards import Lists, has_choices, names_in
 from modules.prompts.wildcards import resolved as drawn
 from modules.services.styles import Styles
 from modules.services.wildcards import Wildcards
+
+MOST_PARTS = 64  # joined by AND: each is another pass through the U-Net in every step
+MOST_BREAKS = 100  # each is another 77 tokens for the U-Net to look at
 
 Images = TypeVar("Images", bound=ImageRequest)
 
@@ -88,9 +93,9 @@ def _plain(request: ImageRequest, field: _Field, styles: list[Style], strip_comm
 def _resolved(request: ImageRequest, field: _Field, plain: str, lists: Lists) -> dict[str, Any]:
     """The new values of a field, of its resolved texts and of its template."""
     if not has_choices(plain):
-        return {field.one: _checked(field.one, plain)}
+        return {field.one: _checked(field, plain)}
     seeds = range(request.seed, request.seed + request.images)
-    texts = tuple(_checked(field.one, drawn(plain, seed, lists)) for seed in seeds)
+    texts = tuple(_checked(field, drawn(plain, seed, lists)) for seed in seeds)
     changes: dict[str, Any] = {field.one: texts[0]}
     if set(texts) != {texts[0]} or not texts[0]:  # an empty text alone would mean another one in the second pass
         changes[field.each] = texts
@@ -99,8 +104,16 @@ def _resolved(request: ImageRequest, field: _Field, plain: str, lists: Lists) ->
     return changes
 
 
-def _checked(field: str, text: str) -> str:
+def _checked(field: _Field, text: str) -> str:
+    """The final text. Raises InvalidRequest when it asks for more than a picture should cost."""
+    parts = len(split_and(text)) if not field.negative else 1
+    message = ""
     if len(text) > LONGEST_PROMPT:
         message = f"With styles and wildcards it has {len(text):,} characters; at most {LONGEST_PROMPT:,} are allowed."
-        raise InvalidRequest(Problem(field=field, message=message))
+    elif parts > MOST_PARTS:
+        message = f"It has {parts:,} parts joined by AND; at most {MOST_PARTS} are allowed, for each one takes its time in every step."
+    elif text.count(BREAK) > MOST_BREAKS:
+        message = f"It has BREAK {text.count(BREAK):,} times; at most {MOST_BREAKS} are allowed."
+    if message:
+        raise InvalidRequest(Problem(field=field.one, message=message))
     return text

@@ -144,6 +144,26 @@ def test_a_text_that_became_too_long_is_refused(resolve):
     assert "20,002 characters" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"prompt": " AND ".join(["a"] * 65)}, "65 parts"),
+        ({"prompt": "a", "hr_prompt": " AND ".join(["a"] * 1000)}, "1,000 parts"),
+        ({"prompt": "BREAK " * 101}, "BREAK 101 times"),
+        ({"prompt": "a", "negative_prompt": "BREAK " * 101}, "BREAK 101 times"),
+    ],
+)
+def test_a_text_that_would_take_for_ever_is_refused(resolve, fields, says):
+    with pytest.raises(InvalidRequest, match=says) as caught:
+        resolve(**fields)
+    assert [problem.field for problem in caught.value.problems] == [list(fields)[-1]]
+
+
+def test_many_words_of_the_same_kind_are_fine(resolve):
+    resolve(prompt=" AND ".join(["a"] * 64), negative_prompt="a AND " * 500)
+    resolve(prompt="a BREAK " * 100)
+
+
 def test_other_kinds_of_requests_stay_what_they_are(styles, wildcards):
     request = EditRequest(prompt="{a|b}", seed=1, init_images=("x",), denoising_strength=0.3)
     found = resolved(request, styles, wildcards)
