@@ -1,7 +1,6 @@
 """Latents to pictures and back. Never a black one: what is not a number is tried again in 32 bits, then it is an error."""
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from PIL import Image
@@ -9,6 +8,7 @@ from torch import Tensor
 
 from modules.core.errors import NotFinite
 from modules.engine.memory import give_back, is_out_of_memory
+from modules.families import tiled
 from modules.families.built import Built
 
 RETRIED = "The autoencoder's numbers left their range; it was run again in 32 bits."
@@ -27,7 +27,7 @@ def decode(built: Built, latent: Tensor, notes: list[str]) -> Image.Image:
 
 def encode(built: Built, pixels: Tensor, notes: list[str]) -> Tensor:
     """Pixels (1, 3, H, W), -1 to 1, to latents (1, c, h, w), float32, on the model's device."""
-    return _roomy(lambda: built.encode_picture(pixels), lambda: _tiles().encode(built, pixels), built, notes).float()
+    return _roomy(lambda: built.encode_picture(pixels), lambda: tiled.encode(built, pixels), built, notes).float()
 
 
 def pixels_of(picture: Image.Image) -> Tensor:
@@ -38,13 +38,7 @@ def pixels_of(picture: Image.Image) -> Tensor:
 
 def _decoded(built: Built, latent: Tensor, notes: list[str]) -> Tensor:
     one = latent.unsqueeze(0)
-    return _roomy(lambda: built.decode(one), lambda: _tiles().decode(built, one), built, notes)
-
-
-def _tiles() -> Any:
-    from modules.families import tiled
-
-    return tiled
+    return _roomy(lambda: built.decode(one), lambda: tiled.decode(built, one), built, notes)
 
 
 def _roomy(whole: Callable[[], Tensor], in_tiles: Callable[[], Tensor], built: Built, notes: list[str]) -> Tensor:

@@ -136,6 +136,7 @@ class Drawing:
             ground=self.ground,
             refiner=self._refiner if self.request.refiner_model else None,
             split=thrift.split,
+            frugal=thrift.frugal,
         )
         steps.enter(0, DRAWING)
         latents = drawn(batch, self.first)

@@ -14,10 +14,10 @@ from modules.core.errors import InvalidModelFile, NoModel
 from modules.core.extension_points import Family
 from modules.core.named import Names
 from modules.core.requests import FileRecord, ModelRecord
-from modules.core.tensorfile import read_header
 from modules.engine.memory import give_back
 from modules.families import colours
 from modules.families.built import BuildOptions, Built, LatentColours
+from modules.families.folder import shapes_of
 from modules.families.recognise import family_of
 from modules.prompts.tokens import Tokenizer
 
@@ -86,6 +86,11 @@ class Models:
         return self._options.device
 
     @property
+    def attention(self) -> str:
+        """How attention is worked out: sdpa, xformers or sub-quadratic."""
+        return self._options.attention
+
+    @property
     def current(self) -> Loaded | None:
         """The model that was used last."""
         return next(reversed(self._held.values()), None)
@@ -122,7 +127,7 @@ class Models:
 
         key = (record.path, record.modified, record.size, like.family)
         if key not in self._vaes:
-            self._vaes[key] = load_vae(Path(record.path), like)
+            self._vaes[key] = load_vae(Path(record.path), like=like)
             if len(self._vaes) > MOST_VAES:
                 self._vaes.popitem(last=False)
         self._vaes.move_to_end(key)
@@ -145,7 +150,7 @@ class Models:
         return Loaded(record=record, built=built, tokenizer=_tokenizer(built.tokenizer_folder))
 
     def _family(self, path: Path) -> Family:
-        return family_of(read_header(path).shapes, self._families.values(), path.name)
+        return family_of(shapes_of(path), self._families.values(), path.name)
 
     def _make_room(self, size: int) -> None:
         """Let models go, the one used longest ago first, until another of `size` bytes fits beside what is left.

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -14,6 +14,7 @@ from modules.core.named import Names
 from modules.core.requests import FileRecord
 from modules.engine.job import JobContext
 from modules.families.built import Built
+from modules.families.naming import layers_of
 from modules.prompts.networks import KINDS, Network, cut_networks
 
 MOST_FILES = 16
@@ -86,18 +87,30 @@ def _file(network: Network, files: Sequence[FileRecord]) -> FileRecord | None:
 @contextmanager
 def applied(named: Sequence[Named], built: Built, context: JobContext) -> Iterator[None]:
     """The networks' effect on the model, for the time of the block; afterwards it is what it was, bit for bit."""
-    from modules.families.naming import layers_of
-
     with ExitStack() as blocks:
         if named:
             layers = layers_of(built)
             for adapter, uses in _by_adapter(named, context):
-                blocks.enter_context(_entered(adapter, layers, uses))
+                _enter(blocks, adapter, layers, uses, context)
         yield
 
 
-def _entered(adapter: Adapter, layers: Any, uses: Sequence[Use]) -> AbstractContextManager[Any]:
-    return adapter.applied(layers, uses)
+def _enter(blocks: ExitStack, adapter: Adapter, layers: Any, uses: Sequence[Use], context: JobContext) -> None:
+    """All files of an adapter at once; when one of them does not fit the model, those that do."""
+    try:
+        blocks.enter_context(adapter.applied(layers, uses))
+    except InvalidModelFile:
+        fitting = [one for one in uses if _fits(adapter, layers, one, context)]
+        blocks.enter_context(adapter.applied(layers, fitting))
+
+
+def _fits(adapter: Adapter, layers: Any, use: Use, context: JobContext) -> bool:
+    try:
+        with adapter.applied(layers, [use]):
+            return True
+    except InvalidModelFile as error:
+        context.notes.append(f"{error} It was left out.")
+        return False
 
 
 def _by_adapter(named: Sequence[Named], context: JobContext) -> Iterator[tuple[Adapter, list[Use]]]:

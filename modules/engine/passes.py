@@ -10,6 +10,7 @@ from torch import Tensor
 
 from modules.core.extension_points import Denoise, OnStep
 from modules.core.requests import EditRequest, ImageRequest
+from modules.diffusion.attention.ways import attention
 from modules.diffusion.denoiser import denoiser_for
 from modules.diffusion.guided import Conditions, Guided, Rules
 from modules.diffusion.noise import Noise
@@ -24,6 +25,7 @@ from modules.engine.models import Loaded
 from modules.engine.networks import Named, key_of, named_in
 from modules.engine.reading import Reading
 
+SUB_QUADRATIC = "sub-quadratic"
 IMAGE_SCALE = 1.5  # for a model that edits by instruction when it draws from text alone
 
 
@@ -38,6 +40,7 @@ class Batch:
     ground: Ground | None = None
     refiner: Callable[[], Loaded] | None = None
     split: bool = False  # one picture's text at a time: less memory
+    frugal: bool = False  # attention in pieces: still less
 
     @property
     def places(self) -> list[int]:
@@ -154,6 +157,8 @@ class _Pass:
         ratio = request.token_merging_ratio_hr if course.first else request.token_merging_ratio
         blocks.enter_context(equipped(loaded, request, self._networks, ratio, batch.context))
         built = loaded.built
+        if batch.frugal or batch.context.models.attention == SUB_QUADRATIC:
+            blocks.enter_context(attention(SUB_QUADRATIC, built.unet, built.vae))
         denoiser = denoiser_for(built.prediction, built.predict, course.table, built.dtype)
         calls = course.steps * course.sampler.order
         return Guided(denoiser, self._conditions(loaded), self._rules(loaded), calls, calls_done=calls_done)

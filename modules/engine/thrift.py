@@ -15,10 +15,14 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, kw_only=True)
 class Thrift:
-    """`together`: pictures at a time. `split`: with and without the prompt one after the other. `note`: for the page."""
+    """`together`: pictures at a time. `split`: with and without the prompt one after the other. `note`: for the page.
+
+    `frugal`: attention in pieces, which is slower and needs memory in proportion to the picture, not to its square.
+    """
 
     together: int
     split: bool = False
+    frugal: bool = False
     note: str = ""
 
 
@@ -31,6 +35,7 @@ def ladder(request: ImageRequest) -> Iterator[Thrift]:
         yield Thrift(together=size, note=f"Memory was short; the pictures were drawn {size} at a time.")
     if request.cfg_scale != 1:
         yield Thrift(together=1, split=True, note="Memory was short; prompt and negative prompt took turns.")
+    yield Thrift(together=1, split=True, frugal=True, note="Memory was short; attention was worked out in pieces.")
 
 
 def with_thrift(
