@@ -154,15 +154,18 @@ def _write_sum(layer: nn.Module, shares: Sequence[_Share], write: Write) -> None
         if getattr(layer, name, None) is None:
             continue
         own = current(layer, name)
-        parts = [found for share in shares if (found := _fitting(share, own, added)) is not None]
-        if parts:
-            write(layer, name, own.float() + sum(parts[1:], parts[0]))
+        parts = (found for share in shares if (found := _fitting(share, own, added)) is not None)
+        total = None
+        for one in parts:
+            total = own.float() + one if total is None else total.add_(one)
+        if total is not None:
+            write(layer, name, total)
 
 
 def _fitting(share: _Share, own: Tensor, added: _Added) -> Tensor | None:
     try:
         found = added(share, own)
-        return None if found is None else _shaped(found, own.shape) * share.strength
+        return None if found is None else _shaped(found, own.shape)
     except MISFITS as error:
         raise InvalidModelFile(
             f"{share.file} was made for another kind of model, or is damaged: its part {share.layer.name!r} does not "
@@ -172,18 +175,17 @@ def _fitting(share: _Share, own: Tensor, added: _Added) -> Tensor | None:
 
 def _added_to_weight(share: _Share, own: Tensor) -> Tensor | None:
     parts = {name: tensor.to(own.device) for name, tensor in share.layer.parts.items()}
-    found = deltas.delta(parts, own, share.dyn)
-    if found is None:
-        return None
-    found = found * share.layer.factor
-    return deltas.decomposed(own, found, parts) if "dora" in parts or "magnitude" in parts else found
+    if "dora" not in parts and "magnitude" not in parts:
+        return deltas.delta(parts, own, share.layer.factor * share.strength, share.dyn)
+    found = deltas.delta(parts, own, share.layer.factor, share.dyn)
+    return None if found is None else deltas.decomposed(own, found, parts) * share.strength
 
 
 def _added_to_bias(share: _Share, own: Tensor) -> Tensor | None:
     parts = share.layer.parts
     if "diff_b" in parts:
-        return parts["diff_b"].to(own.device).float()
-    return parts["bias"].to(own.device).float() * share.layer.factor if "bias" in parts else None
+        return parts["diff_b"].to(own.device).float() * share.strength
+    return parts["bias"].to(own.device).float() * share.layer.factor * share.strength if "bias" in parts else None
 
 
 def _shaped(found: Tensor, shape: torch.Size) -> Tensor:

@@ -16,22 +16,24 @@ from torch import Tensor
 Parts = Mapping[str, Tensor]
 
 
-def delta(parts: Parts, weight: Tensor, dyn: int | None = None) -> Tensor | None:
-    """(o, i·k) to be added to `weight` (o, i, …) at full strength, before alpha; None when there is nothing for it.
+def delta(parts: Parts, weight: Tensor, factor: float = 1.0, dyn: int | None = None) -> Tensor | None:
+    """(o, i·k) to be added to `weight` (o, i, …), times `factor`; None when the parts have nothing for it.
 
     dyn: use only so many ranks of a LoRA. Raises KeyError when a part is missing, RuntimeError or IndexError for
     shapes that do not go together.
     """
+    # the factor goes to the smallest matrix: over a whole model a pass over all weights is seconds
     if "up" in parts:
-        return low_rank(parts["up"], parts["down"], parts.get("mid"), dyn)
+        return low_rank(parts["up"].float() * factor, parts["down"], parts.get("mid"), dyn)
     if "hada_w1_a" in parts:
-        return hadamard(parts)
-    if "lokr_w1" in parts or "lokr_w1_a" in parts:
-        return kronecker(parts)
+        return hadamard({**parts, "hada_w1_a": parts["hada_w1_a"].float() * factor})
+    for name in ("lokr_w1", "lokr_w1_a"):
+        if name in parts:
+            return kronecker({**parts, name: parts[name].float() * factor})
     if "diff" in parts:
-        return _matrix(parts["diff"])
+        return _matrix(parts["diff"]) * factor
     if "on_input" in parts:
-        return scaled_rows(parts, weight)
+        return scaled_rows({**parts, "weight": parts["weight"].float() * factor}, weight)
     return None
 
 
