@@ -131,7 +131,7 @@ class Resolver:
 
 
 def _seeds(request: ImageRequest) -> dict[str, int]:
-    drawn = {"seed": request.seed, "subseed": request.subseed if request.subseed_strength else -1}
+    drawn = {"seed": request.seed, "subseed": request.subseed}
     wanted = ("seed", "subseed") if request.subseed_strength else ("seed",)
     return drawn | {name: secrets.randbelow(2**32) for name in wanted if drawn[name] == -1}
 

@@ -15,12 +15,12 @@ NO_ROOM = "[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't alloca
 
 
 def test_each_rung_needs_less() -> None:
-    rungs = [(one.together, one.split) for one in ladder(ImageRequest(batch_size=8))]
-    assert rungs == [(8, False), (4, False), (2, False), (1, False), (1, True)]
-    assert [one.together for one in ladder(ImageRequest(batch_size=5))] == [5, 3, 2, 1, 1]
-    assert [one.together for one in ladder(ImageRequest(cfg_scale=1))] == [1], (
-        "without a negative prompt nothing is split"
-    )
+    rungs = [(one.together, one.split, one.frugal) for one in ladder(ImageRequest(batch_size=8))]
+    single = [(1, False, False), (1, True, False), (1, True, True)]
+    assert rungs == [(8, False, False), (4, False, False), (2, False, False), *single]
+    assert [one.together for one in ladder(ImageRequest(batch_size=5))] == [5, 3, 2, 1, 1, 1]
+    plain = [one.split for one in ladder(ImageRequest(cfg_scale=1))]
+    assert plain == [False, True], "without a negative prompt there is nothing to split"
 
 
 def drawing(fails: Callable[[Thrift], bool], error: Exception) -> tuple[list[Thrift], Callable[[Thrift], str]]:

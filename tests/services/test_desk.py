@@ -1,13 +1,17 @@
 """The desk: names resolved, gaps filled, everything that cannot be done refused before it is queued."""
 
+import io
+
 import pytest
+from PIL import Image
 from services.small_things import eventually, write_checkpoint
 from services.tiny_engine import CATALOGUE
 
 from modules.core.errors import InvalidRequest, NoModel, StorageFailed
 from modules.core.extension_points import hookimpl
 from modules.core.places import Places
-from modules.core.requests import ImageRequest
+from modules.core.requests import EditRequest, ImageRequest, InterrogateRequest, MergeRequest, UpscaleRequest
+from modules.prompts.styles import Style
 from modules.services import gallery as gallery_module
 
 
@@ -143,3 +147,108 @@ def test_a_full_disk_takes_no_job(desk, studio, monkeypatch):
     with pytest.raises(StorageFailed, match="disk is full"):
         resolved(desk)
     assert studio.queue.jobs() == ()
+
+
+def picture(width=8, height=8):
+    with io.BytesIO() as file:
+        Image.new("RGB", (width, height), "red").save(file, "PNG")
+        return file.getvalue()
+
+
+def test_every_request_is_a_kind_of_job(desk, studio):
+    id = studio.inputs.keep(picture())
+    kinds = {
+        "edit": EditRequest(init_images=(id,), mask=id, sampler="Euler", prompt="a hat"),
+        "upscale": UpscaleRequest(pictures=(id,), upscaler_1="lanczos", upscaler_2="", names=("cat.png",)),
+        "interrogate": InterrogateRequest(picture=id),
+        "merge": MergeRequest(model_a="tiny", model_b="tiny"),
+    }
+    jobs = {kind: desk.submit(request) for kind, request in kinds.items()}
+    assert {kind: job.kind for kind, job in jobs.items()} == {kind: kind for kind in kinds}
+    assert jobs["edit"].request.seed >= 0
+    assert (jobs["upscale"].request.upscaler_1, jobs["upscale"].request.upscaler_2) == ("Lanczos", "None")
+    title = studio.library.find("tiny").title
+    assert jobs["merge"].request.model_b == jobs["interrogate"].request.model == title
+    assert [jobs[kind].label for kind in ("edit", "upscale", "interrogate")] == [
+        "a hat",
+        "Enlarge cat.png",
+        "Describe a picture",
+    ]
+    assert studio.queue.job(jobs["edit"].id).request == jobs["edit"].request, "it comes back from the database whole"
+
+
+@pytest.mark.parametrize(
+    ("request_", "field", "sentence"),
+    [
+        (EditRequest(sampler="Euler", init_images=("0" * 64,)), "init_images", "Upload the picture again."),
+        (UpscaleRequest(pictures=("0" * 64,)), "pictures", "Upload the picture again."),
+        (UpscaleRequest(pictures=("0" * 64,), upscaler_1="Lancsos"), "upscaler_1", "No upscaler is called 'Lancsos'"),
+        (InterrogateRequest(picture="../../etc/passwd"), "picture", "Upload the picture again."),
+        (MergeRequest(model_a="tiny", model_b="tinny"), "model_b", "did you mean 'tiny'?"),
+        (MergeRequest(model_a="tiny", model_b="tiny", vae="mse"), "vae", "No vae is called 'mse'"),
+        (ImageRequest(sampler="Euler", hr_sampler="Eulr"), "hr_sampler", "did you mean 'Euler'?"),
+        (ImageRequest(sampler="Euler", vae="mse"), "vae", "No vae is called 'mse'"),
+        (ImageRequest(sampler="Euler", refiner_model="xl"), "refiner_model", "No model is called 'xl'"),
+        (ImageRequest(sampler="Euler", guidance="CGF"), "guidance", "did you mean 'CFG'?"),
+        (ImageRequest(sampler="Euler", enable_hr=True, hr_upscaler="Latnt"), "hr_upscaler", "No upscaler is called"),
+        (ImageRequest(sampler="Euler", styles=("nowhere",)), "styles", "nowhere"),
+    ],
+)
+def test_what_is_not_there_is_named(desk, studio, request_, field, sentence):
+    with pytest.raises(InvalidRequest) as refusal:
+        desk.submit(request_)
+    (problem,) = refusal.value.problems
+    assert problem.field == field
+    assert sentence in problem.message
+    assert studio.queue.jobs() == ()
+
+
+def test_names_of_the_second_pass_mean_the_same(desk, studio):
+    title = studio.library.find("tiny").title
+    request = resolved(
+        desk,
+        enable_hr=True,
+        hr_sampler="Use same sampler",
+        hr_schedule="Use same scheduler",
+        hr_model="Use same checkpoint",
+        hr_upscaler="latent (bicubic)",
+        refiner_model="None",
+        vae="automatic",
+    )
+    assert (request.hr_sampler, request.hr_schedule, request.hr_model, request.refiner_model) == ("", "", "", "")
+    assert (request.hr_upscaler, request.vae) == ("Latent (bicubic)", "Automatic")
+    request = resolved(desk, enable_hr=True, hr_sampler="DPM++ 2M Karras", hr_model="tiny", hr_upscaler="lanczos")
+    assert (request.hr_sampler, request.hr_schedule, request.hr_model) == ("DPM++ 2M", "Karras", title)
+    assert request.hr_upscaler == "Lanczos"
+
+
+def test_a_variation_has_a_seed_of_its_own(desk):
+    plain, varied = resolved(desk, subseed=5), resolved(desk, subseed_strength=0.5)
+    assert plain.subseed == 5
+    assert 0 <= varied.subseed < 2**32
+
+
+def test_texts_are_resolved(desk, studio, places):
+    places.wildcards.mkdir(parents=True)
+    (places.wildcards / "animal.txt").write_text("cat\ndog\nbird\n")
+    studio.styles.save(Style(name="bright", prompt="{prompt}, bright", negative_prompt="dark"))
+    text = "# a remark\na __animal__"
+    request = resolved(desk, prompt=text, styles=("bright",), seed=1, batch_size=4)
+    assert len(request.prompts) == 4
+    assert {one.split()[1].rstrip(",") for one in request.prompts} <= {"cat", "dog", "bird"}
+    assert len(set(request.prompts)) > 1
+    assert all(one.endswith(", bright") for one in request.prompts)
+    assert request.negative_prompt == "dark"
+    assert request.template == "a __animal__, bright"
+    assert request.styles == ()
+    again = resolved(desk, prompt=text, styles=("bright",), seed=1, batch_size=4)
+    assert again.prompts == request.prompts, "drawn by the seed"
+    studio.settings.set({"enable_prompt_comments": False})
+    assert "# a remark" in resolved(desk, prompt=text).prompt
+
+
+def test_a_request_that_was_resolved_stays_as_it_is(desk, studio, places):
+    places.wildcards.mkdir(parents=True)
+    (places.wildcards / "animal.txt").write_text("cat\ndog\nbird\n")
+    first = resolved(desk, prompt="a __animal__", seed=1, batch_size=3)
+    assert desk.submit(first).request.prompts == first.prompts

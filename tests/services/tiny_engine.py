@@ -26,6 +26,8 @@ CATALOGUE = Catalogue(
         Choice(name="DDIM", options=("eta",)),
     ),
     schedules=(Choice(name="Karras", key="karras"), Choice(name="Uniform", key="uniform")),
+    guidance=(Choice(name="CFG"), Choice(name="CFG rescale")),
+    upscalers=(Choice(name="None"), Choice(name="Lanczos")),
     job_kinds=("image",),
 )
 
