@@ -42,6 +42,7 @@ class Flags:
     gradio_auth: str
     api_auth: str
     offline: bool
+    api_server_stop: bool
 
     @property
     def host(self) -> str:
@@ -153,6 +154,7 @@ def _parser() -> argparse.ArgumentParser:
     server.add_argument("--gradio-auth", default="", metavar="NAME:PASSWORD[,…]", help="logins for the page")
     server.add_argument("--api-auth", default="", metavar="NAME:PASSWORD[,…]", help="logins for the HTTP API")
     server.add_argument("--api", **yes, help="serve the HTTP API under /sdapi/v1 beside the page")
+    server.add_argument("--api-server-stop", **yes, help="let clients of the HTTP API end the server")
     server.add_argument("--nowebui", **yes, help="serve the HTTP API alone, without the page")
     server.add_argument("--autolaunch", **yes, help="open the page in the browser when it is up")
     server.add_argument("--offline", **yes, help="never download anything, not even when asked to")

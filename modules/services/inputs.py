@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 KINDS = {"PNG": "image/png", "JPEG": "image/jpeg", "MPO": "image/jpeg", "WEBP": "image/webp", "BMP": "image/bmp"}
 ID = re.compile(r"[0-9a-f]{64}")
+ORIENTATION, LYING = 0x0112, (5, 6, 7, 8)  # EXIF: which way up; these have width and height exchanged
+MOST_PIXELS = 50_000_000  # Pillow takes 4 bytes for each, so this is 200 MB while a picture is looked at
 DAY = 24 * 3600.0
 DAYS_KEPT = 7
 SWEEP_EVERY = 3600.0  # seconds
@@ -26,7 +28,7 @@ SWEEP_EVERY = 3600.0  # seconds
 
 @dataclass(frozen=True, kw_only=True)
 class Input:
-    """A stored picture. `width`, `height` in pixels."""
+    """A stored picture. `width`, `height` in pixels, the way up it is looked at."""
 
     id: str
     width: int
@@ -52,7 +54,7 @@ class Inputs:
         self._needed = needed
         self._check_room = check_room
         self._clock = clock
-        self._one_decoder = threading.Lock()  # a picture may take 256 MB while it is looked at; not one per thread
+        self._one_decoder = threading.Lock()  # one picture's memory at a time, not one per thread
         self._files = threading.Lock()
         self._swept = float("-inf")
 
@@ -107,7 +109,9 @@ class Inputs:
         if data[:4] == b"GIF8":
             raise InvalidImage("GIF pictures cannot be worked on; send a PNG, JPEG, WebP or BMP file.")
         with self._one_decoder:
-            return open_picture(data).size
+            picture = open_picture(data, MOST_PIXELS)
+        lies = "exif" in picture.info and picture.getexif().get(ORIENTATION) in LYING
+        return (picture.height, picture.width) if lies else picture.size
 
     def _used_again(self, id: str) -> bool:
         """Whether it is there; from now on it is as young as a new one."""

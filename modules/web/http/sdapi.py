@@ -67,6 +67,9 @@ def asked_in(body: ImageBody, studio: Studio) -> Asked:
     found |= fields_of_scripts(body.alwayson_scripts or {}, kind) | own
     found |= own_fields(body.atelier or {}, kind) | given
     found = settled(found, body)
+    if found.get("styles"):
+        known = {style.name for style in studio.styles.all()}
+        found["styles"] = tuple(name for name in found["styles"] if name in known)  # clients know others as ignored
     if body.eta is not None and "eta" in own:
         found["eta"] = _eta(body.eta, sampler, studio)
     return Asked(request=kind(**found), pictures=pictures, overrides=overrides)

@@ -7,13 +7,17 @@ import binascii
 from fastapi import HTTPException
 
 INVALID = "Invalid encoded image"
+CLOSED = (
+    "Pictures are not fetched from addresses: the setting api_enable_requests is off, and this version cannot turn it on. "
+    "Send the picture itself as base64."
+)
 
 
 def image_bytes(text: str) -> bytes:
     """The bytes of a picture in a body. Raises HTTPException as clients know it: 500 for what is no base64."""
     text = text.strip()
     if text[:8].lower().startswith(("http://", "https://")):
-        raise HTTPException(422, "Pictures are not fetched from addresses; send the picture itself as base64.")
+        raise HTTPException(422, CLOSED)
     if text.startswith("data:"):
         text = text.partition(",")[2]
     try:

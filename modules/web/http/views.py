@@ -1,16 +1,19 @@
 """Jobs, pictures and engines as JSON for our own routes (`/api/v1`)."""
 
 from collections.abc import Container
-from dataclasses import asdict
+from dataclasses import asdict, fields
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from modules.core.flags import Flags
 from modules.core.wire import to_json
 from modules.services.supervisor import EngineState
 from modules.services.watch import Live
 from modules.storage.records import Job, Picture
 
 PLAIN_JOB = ("id", "number", "kind", "label", "state", "stop", "attempts", "images", "sentence", "detail", "note")
+SECRET = frozenset({"api_auth", "gradio_auth"})
 TIMES = ("created", "started", "ended")
 
 
@@ -55,3 +58,14 @@ def picture_address(picture: Picture) -> str:
 def engine_view(state: EngineState, mine: Container[str]) -> dict[str, Any]:
     """An engine; the id of its job only when that is among `mine`."""
     return asdict(state) | {"job": state.job if state.job in mine else ""}
+
+
+def flags_view(flags: Flags) -> dict[str, Any]:
+    """The command line, passwords left out."""
+    return {one.name: _plain(one.name, getattr(flags, one.name)) for one in fields(flags)}
+
+
+def _plain(name: str, value: Any) -> Any:
+    if name in SECRET:
+        return None
+    return str(value) if isinstance(value, Path) else value

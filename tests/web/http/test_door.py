@@ -22,7 +22,7 @@ def both(tmp_path_factory):
         yield served
 
 
-ALONE = ("openapi.json", "logout", "login_check", "user", "app_id")
+ALONE = ("openapi.json", "logout", "login_check", "user", "token", "app_id")
 
 
 def is_api(address) -> bool:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from modules.core.errors import InvalidRequest
 from modules.core.requests import EditRequest, ImageRequest
+from modules.prompts.styles import Style
 from modules.web.http.answers import KnownFault
 from modules.web.http.sdapi import asked_in
 from modules.web.http.sdapi_body import Image2ImageBody, Text2ImageBody
@@ -36,7 +37,7 @@ def img2img(api, **body) -> EditRequest:
 SAME_IN_BOTH = [
     ("prompt", "a cat", "prompt", "a cat"),
     ("negative_prompt", "bad", "negative_prompt", "bad"),
-    ("styles", ["a", "b"], "styles", ("a", "b")),
+    ("styles", ["a", "b"], "styles", ()),
     ("seed", 5, "seed", 5),
     ("subseed", 6, "subseed", 6),
     ("subseed_strength", 0.25, "subseed_strength", 0.25),
@@ -129,6 +130,15 @@ HIRES = {
     "hr_negative_prompt": "small",
     "denoising_strength": 0.4,
 }
+
+
+def test_styles_that_are_there(api):
+    api.studio.styles.save(Style("glass", "made of glass", "metal"))
+    assert txt2img(api, styles=["nothing", "glass"]).styles == ("glass",)
+    assert txt2img(api, styles=[]).styles == ()
+    listed = api.client.get("/sdapi/v1/prompt-styles").json()
+    assert listed == [{"name": "glass", "prompt": "made of glass", "negative_prompt": "metal"}]
+    api.studio.styles.delete("glass")
 
 
 def test_the_second_pass(api):

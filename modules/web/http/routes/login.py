@@ -89,6 +89,11 @@ def _add_questions(router: APIRouter) -> None:
         """The name one is logged in with."""
         return owner or None
 
+    @router.get("/token")
+    def token(owner: Owner) -> dict[str, str | None]:
+        """Who one is. The token itself is a cookie that no script may read."""
+        return {"token": None, "user": owner or None}
+
     @router.get("/app_id")
     def app_id(request: Request) -> dict[str, Any]:
         """A number that changes at each start, by which programs notice a restart."""

@@ -11,7 +11,7 @@ from modules.services.studio import Studio
 from modules.web.http.limits import new_router
 from modules.web.http.sdapi_scripts import script_views, titles
 
-NOTHING_YET = ("face-restorers", "realesrgan-models", "prompt-styles")
+NOTHING_YET = ("face-restorers", "realesrgan-models")
 LATENT_MODES = ("", " (antialiased)", " (bicubic)", " (bicubic antialiased)", " (nearest)", " (nearest-exact)")
 AUTOMATIC = {"name": "automatic", "label": "Automatic", "aliases": None, "default_rho": -1.0, "need_inner_model": False}
 RHO = {"karras": 7.0, "polyexponential": 1.0}  # Karras et al. 2022, equation 5; 1 is a straight line in log sigma
@@ -28,6 +28,12 @@ def build(studio: Studio) -> APIRouter:
     router = new_router("/sdapi/v1")
     _add_choices(router, studio)
     _add_fixed(router)
+
+    @router.get("/prompt-styles")
+    def prompt_styles() -> list[dict[str, str]]:
+        """Saved pieces of prompts."""
+        found = studio.styles.all()
+        return [{"name": one.name, "prompt": one.prompt, "negative_prompt": one.negative_prompt} for one in found]
 
     @router.get("/extensions")
     def extensions() -> list[dict[str, Any]]:

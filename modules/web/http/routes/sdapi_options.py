@@ -1,7 +1,5 @@
 """`/sdapi/v1`: settings and the command line, as clients of the field read and change them."""
 
-from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter
@@ -12,8 +10,7 @@ from modules.services.studio import Studio
 from modules.web.http.answers import KnownFault
 from modules.web.http.limits import new_router
 from modules.web.http.sdapi_settings import HASH, IGNORED, MODEL, checked_setting, folders_told
-
-SECRET = frozenset({"api_auth", "gradio_auth"})
+from modules.web.http.views import flags_view
 
 
 @hookimpl
@@ -53,8 +50,7 @@ def build(studio: Studio) -> APIRouter:
     @router.get("/cmd-flags")
     def cmd_flags() -> dict[str, Any]:
         """What the server was started with, passwords left out."""
-        flags = studio.flags
-        return {one.name: _plain(one.name, getattr(flags, one.name)) for one in fields(flags)}
+        return flags_view(studio.flags)
 
     return router
 
@@ -69,9 +65,3 @@ def _loaded(studio: Studio, name: str) -> str:
         raise KnownFault("RuntimeError", f"model {name[:200]!r} not found") from error
     studio.engines.load(record)
     return record.title
-
-
-def _plain(name: str, value: Any) -> Any:
-    if name in SECRET:
-        return None
-    return str(value) if isinstance(value, Path) else value
