@@ -152,7 +152,7 @@ class RunJob:
     """Do this. `have`: indices of pictures that an earlier attempt has delivered. `preview_every`: steps, 0 for none.
 
     `models`: every checkpoint that the request names, its own first. `files`: networks, embeddings, autoencoders and
-    upscalers that it may need. `inputs`: the pictures it works on.
+    upscalers that it may need. `inputs`: the pictures it works on. `notes`: remarks for the page, known already.
     """
 
     job: str
@@ -161,6 +161,7 @@ class RunJob:
     models: tuple[ModelRecord, ...] = ()
     files: tuple[FileRecord, ...] = ()
     inputs: tuple[InputPicture, ...] = ()
+    notes: tuple[str, ...] = ()
     have: tuple[int, ...] = ()
     preview_every: int = 1
 

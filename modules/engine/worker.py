@@ -124,6 +124,7 @@ class Worker:
             wishes=self._wishes[job.job],
             ending=self._ending,
             checkpoints=Path(self._options.checkpoints),
+            notes=list(job.notes),
         )
         try:
             self._kinds.find(job.kind).run(job.request, context)

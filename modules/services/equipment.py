@@ -9,6 +9,7 @@ from modules.prompts.networks import cut_networks
 from modules.services.needs import Needs
 from modules.services.resolving import OWN_VAE
 from modules.services.shelf import Shelf
+from modules.services.texts import notes
 from modules.storage.records import Job
 
 UPSCALES = (UpscaleRequest, ImageRequest)
@@ -27,6 +28,7 @@ def equipped(job: Job, needs: Needs) -> RunJob:
         inputs=tuple(InputPicture(id=id, data=needs.inputs.get(id)) for id in dict.fromkeys(job.request.inputs)),
         have=tuple(picture.index for picture in needs.gallery.pictures(job=job.id)),
         preview_every=max(0, every),
+        notes=notes(job.request) if isinstance(job.request, ImageRequest) else (),
     )
 
 

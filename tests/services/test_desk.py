@@ -239,7 +239,9 @@ def test_texts_are_resolved(desk, studio, places):
     assert len(set(request.prompts)) > 1
     assert all(one.endswith(", bright") for one in request.prompts)
     assert request.negative_prompt == "dark"
-    assert request.template == "a __animal__, bright"
+    assert request.template == "\na __animal__, bright", (
+        "a comment leaves its line break at the beginning: the field's way"
+    )
     assert request.styles == ()
     again = resolved(desk, prompt=text, styles=("bright",), seed=1, batch_size=4)
     assert again.prompts == request.prompts, "drawn by the seed"
