@@ -42,19 +42,28 @@ def current(layer: nn.Module, name: str) -> Tensor:
 
 def _replace(layer: nn.Module, name: str, value: Tensor) -> Callable[[], None]:
     original = getattr(layer, name)
-    fresh = torch.empty_like(original.detach()).copy_(value)
-    setattr(layer, name, nn.Parameter(fresh, requires_grad=original.requires_grad))
-    if _is_short(original.device):
-        original.data = original.data.cpu()
+    with _plain():
+        fresh = torch.empty_like(original.detach()).copy_(value)
+        setattr(layer, name, nn.Parameter(fresh, requires_grad=original.requires_grad))
+        if _is_short(original.device):
+            original.data = original.data.cpu()
 
     def undo() -> None:
         # the model may have been moved meanwhile; the originals follow
         place = getattr(layer, name).device
         if original.device != place:
-            original.data = original.data.to(place)
+            with _plain():
+                original.data = original.data.to(place)
         setattr(layer, name, original)
 
     return undo
+
+
+@contextmanager
+def _plain() -> Iterator[None]:
+    """Weights made in here are like all others, also while a job runs in torch's inference mode."""
+    with torch.inference_mode(mode=False), torch.no_grad():
+        yield
 
 
 def _is_short(device: torch.device) -> bool:

@@ -262,6 +262,15 @@ def test_weights_that_accelerate_keeps_elsewhere(sd1, both, file):
     assert torch.equal(sd1.outputs()["unet"], plain)
 
 
+def test_inference_mode_leaves_no_trace(sd1, both, bits):
+    before = sd1.state()
+    with torch.inference_mode(), applied(sd1.layers, [Use(loaded=both[0])]):
+        assert not weights(sd1)[0].is_inference()
+        sd1.outputs()
+    assert bits(before, sd1.state())
+    assert not any(one.is_inference() for network in sd1.networks.values() for one in network.parameters())
+
+
 def test_parameters_that_learn_go_on_learning(sd1, both):
     sd1.unet.requires_grad_(True)
     with applied(sd1.layers, [Use(loaded=both[0])]):
