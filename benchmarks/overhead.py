@@ -38,11 +38,14 @@ from modules.engine.status import Status
 from modules.families import random_weights
 from modules.families.built import BuildOptions
 from modules.families.configuration import bundled
+from modules.prompts.chunks import chunks
 
 PLUGINS = (
     "modules.diffusion.samplers",
     "modules.diffusion.schedules",
     "modules.diffusion.guidance",
+    "modules.diffusion.adapters",
+    "modules.imaging.upscalers",
     "modules.families.kinds",
 )
 
@@ -69,6 +72,10 @@ class Ours:
             seed=1,
         )
         self.loaded = self.models.get(self.record)
+
+    def states(self, text: str) -> torch.Tensor:
+        """The text encoder's states (77, d)."""
+        return self.loaded.built.encode([chunks(text, self.loaded.tokenizer)])[0].states
 
     def __call__(self) -> bytes:
         """One job; answers the picture's PNG bytes."""
@@ -106,7 +113,7 @@ def bare_loop(ours: Ours) -> Callable[[], bytes]:
     """The computation and nothing else: Lu et al. 2022, Algorithm 2, on the Karras schedule."""
     model, request = ours.loaded.built, ours.request
     unet, vae, number = model.unet, model.vae, model.dtype
-    text = torch.cat([ours.loaded.embedding(request.prompt, request), ours.loaded.embedding("", request)]).to(number)
+    text = torch.stack([ours.states(request.prompt), ours.states("")]).to(number)
     low, high, n = model.sigmas[0], model.sigmas[-1], request.steps
     sigmas = [(high ** (1 / 7) + i / (n - 1) * (low ** (1 / 7) - high ** (1 / 7))) ** 7 for i in range(n)] + [0.0]
     times = [timestep_at(sigma, model.sigmas) for sigma in sigmas[:-1]]
