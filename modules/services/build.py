@@ -3,16 +3,21 @@
 import logging
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 from modules.core.flags import ROOT, Flags
 from modules.core.places import Places
 from modules.core.plugins import Plugins
 from modules.services import lock
+from modules.services.cards import Cards
 from modules.services.catalogue import CatalogueKeeper
 from modules.services.connection import COMMAND
 from modules.services.desk import Desk
 from modules.services.engines import Engines
 from modules.services.extensions import Extensions
+from modules.services.fetch import Downloads
+from modules.services.fetch_net import Net
+from modules.services.fetch_sources import Sources
 from modules.services.gallery import Gallery
 from modules.services.inputs import Inputs, inputs_needed
 from modules.services.library import Library
@@ -55,7 +60,11 @@ def open_studio(
         _list_models(needs, closing)
         engines: Engines = plugins.collect("register_dispatchers").find("Local").start(needs)
         closing.callback(engines.stop)
-        yield _studio(needs, engines, notices=(store.notice,) if store.notice else ())
+        cards = Cards(needs.library, needs.shelf, places)
+        downloads = Downloads(places, Sources(net=Net()), offline=flags.offline, arrived=cards.refresh)
+        closing.callback(downloads.close)
+        notices = (store.notice,) if store.notice else ()
+        yield _studio(needs, engines, cards=cards, downloads=downloads, notices=notices)
 
 
 def _list_models(needs: Needs, closing: ExitStack) -> None:
@@ -98,7 +107,7 @@ def _needs(store: Store, flags: Flags, places: Places, plugins: Plugins, engine_
     )
 
 
-def _studio(needs: Needs, engines: Engines, notices: tuple[str, ...]) -> Studio:
+def _studio(needs: Needs, engines: Engines, **known: Any) -> Studio:
     styles, wildcards = Styles(needs.places.styles), Wildcards(needs.places.wildcards)
     desk = Desk(
         queue=needs.queue,
@@ -127,5 +136,5 @@ def _studio(needs: Needs, engines: Engines, notices: tuple[str, ...]) -> Studio:
         extensions=Extensions(needs.plugins, engines),
         flags=needs.flags,
         places=needs.places,
-        notices=notices,
+        **known,
     )

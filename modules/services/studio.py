@@ -4,10 +4,12 @@ from dataclasses import dataclass
 
 from modules.core.flags import Flags
 from modules.core.places import Places
+from modules.services.cards import Cards
 from modules.services.catalogue import CatalogueKeeper
 from modules.services.desk import Desk
 from modules.services.engines import Engines
 from modules.services.extensions import Extensions
+from modules.services.fetch import Downloads
 from modules.services.gallery import Gallery
 from modules.services.inputs import Inputs
 from modules.services.library import Library
@@ -30,6 +32,8 @@ class Studio:
     engines: Engines
     library: Library
     shelf: Shelf
+    cards: Cards
+    downloads: Downloads
     gallery: Gallery
     inputs: Inputs
     settings: Settings
