@@ -51,6 +51,15 @@ def names_in(text: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def remarks(texts: Iterable[str]) -> tuple[str, ...]:
+    """What whoever asked should know of resolved texts: the wildcards in them that there are not."""
+    unknown = {name: None for text in texts for name in names_in(text)}
+    return tuple(
+        f"There is no wildcard {name!r} (no lines in wildcards/{name}.txt), or it is too deep inside others; __{name}__ stands in the prompt as it was written."
+        for name in unknown
+    )
+
+
 @dataclass
 class _Lines:
     """A list's lines, ready to be drawn from: `sums` are the weights added up."""

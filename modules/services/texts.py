@@ -11,7 +11,7 @@ from modules.prompts.attention import BREAK
 from modules.prompts.comments import without_comments
 from modules.prompts.composition import split_and
 from modules.prompts.styles import Style, with_styles
-from modules.prompts.wildcards import Lists, has_choices, names_in
+from modules.prompts.wildcards import Lists, has_choices, remarks
 from modules.prompts.wildcards import resolved as drawn
 from modules.services.styles import Styles
 from modules.services.wildcards import Wildcards
@@ -61,11 +61,7 @@ def resolved(request: Images, styles: Styles, wildcards: Wildcards, strip_commen
 
 def notes(request: ImageRequest) -> tuple[str, ...]:
     """What whoever asked should know of the resolved texts: wildcards that there are not."""
-    unknown = {name: None for text in _texts(request) for name in names_in(text)}
-    return tuple(
-        f"There is no wildcard {name!r} (no lines in wildcards/{name}.txt), or it is too deep inside others; __{name}__ stands in the prompt as it was written."
-        for name in unknown
-    )
+    return remarks(_texts(request))
 
 
 def _texts(request: ImageRequest) -> Iterator[str]:
