@@ -26,5 +26,7 @@ class Tokenizer:
         return found
 
     def encode(self, text: str) -> list[int]:
-        """The ids of a text, as many as it takes, without start and end."""
+        """The ids of a text, as many as it takes, without start and end. Half of a surrogate pair is read as ?."""
+        if not text.isascii():
+            text = text.encode("utf-8", "replace").decode("utf-8")
         return self._tokenizer.encode(text, add_special_tokens=False).ids
