@@ -73,6 +73,7 @@ class CanvasHand {
 
   move(event) {
     this.hover = event.pointerType === "touch" ? null : { x: event.clientX, y: event.clientY };
+    canvasKeys.pointer = true;
     if (this.touches.has(event.pointerId)) this.touches.set(event.pointerId, { x: event.clientX, y: event.clientY });
     if (this.pinch) return this.movePinch();
     if (this.pulling) this.pull(event);
@@ -230,7 +231,8 @@ class CanvasHand {
 
 /* -- keys of the whole tab ------------------------------------------------------------------------------------------------------ */
 
-const canvasKeys = { space: false };
+/* `pointer`: a mouse or pen was used last, so Space is about the canvas below it, not about a button that has the focus. */
+const canvasKeys = { space: false, pointer: false };
 
 /* They count while the canvas is used: it has the focus, the mouse is over it, or it fills the window. */
 function canvasInUse() {
@@ -267,12 +269,13 @@ addEventListener(
     if (!canvas) return;
     const control = event.ctrlKey || event.metaKey;
     const key = event.key.toLowerCase();
+    if (key === "tab") canvasKeys.pointer = false;
     if (event.key === "Escape" && canvas.large) return event.stopImmediatePropagation(), taken(event, () => canvas.toggleLarge(false));
     if (control && key === "z") return taken(event, event.shiftKey ? sheet.redo : sheet.undo);
     if (control && key === "y") return taken(event, sheet.redo);
     if (control || event.altKey || !sheet.picture) return;
     const onButton = event.target.closest?.("button, a, input, summary");
-    if (key === " " && !onButton) return taken(event, () => (canvasKeys.space = true)), canvas.hand.paintRing();
+    if (key === " " && (canvasKeys.pointer || !onButton)) return taken(event, () => (canvasKeys.space = true)), canvas.hand.paintRing();
     if (CANVAS_KEYS[key]) taken(event, () => CANVAS_KEYS[key](canvas));
   },
   true,

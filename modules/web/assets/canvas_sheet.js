@@ -191,7 +191,7 @@ function softStamp({ size, softness, colour, erase }) {
   const shade = pen.createRadialGradient(middle, middle, (size / 2) * (1 - softness), middle, middle, Math.max(0.5, size / 2));
   const solid = erase ? "#000000" : colour;
   /* Stamps lie over each other; a falling curve keeps the edge soft where they do. */
-  for (let at = 0; at <= 8; at += 1) shade.addColorStop(at / 8, solid + Math.round(255 * (1 - at / 8) ** 2).toString(16).padStart(2, "0"));
+  for (let at = 0; at <= 8; at += 1) shade.addColorStop(at / 8, solid + Math.round(255 * (1 - (at / 8) ** 2) ** 2).toString(16).padStart(2, "0"));
   pen.fillStyle = shade;
   pen.fillRect(0, 0, stamp.width, stamp.height);
   return stamp;

@@ -82,6 +82,7 @@ class CanvasBar {
     this.changes = group("Changes", this.undo, this.redo, this.clear);
     this.buttons = element("div", { class: "ac-buttons" }, this.paints, this.changes, this.masks, group("Frame", this.extend), group("View", ...this.views));
     this.sliders = [sizeSlider(), new CanvasSlider("Softness", () => [tools.softness, `${Math.round(tools.softness * 100)} %`], (softness) => tools.change({ softness }))];
+    this.sliders[1].place.title = "A soft edge of a mask counts with Soft inpainting; otherwise the edge is where it is half";
     this.sliderRow = element("div", { class: "ac-sliders" }, ...this.sliders.map((one) => one.place));
     this.sides = new CanvasSides();
     this.place = element("div", { class: "ac-bar", role: "toolbar", "aria-label": "Canvas" }, this.buttons, this.sliderRow, this.sides.place);

@@ -7,6 +7,11 @@ const SHORTCUTS = [
   ["Ctrl+↑ / Ctrl+↓", "In a prompt: weight of the word or selection ±0.1"],
   ["← / →", "In the pictures: previous, next"],
   ["Enter", "On a picture: show it large"],
+  ["B / E / H", "On the canvas: brush, eraser, move"],
+  ["[ / ]", "Size of the brush"],
+  ["+ / - / 0", "Zoom, fit; the wheel zooms, Space and dragging moves"],
+  ["Ctrl+Z / Ctrl+Shift+Z", "Undo, redo"],
+  ["F", "The canvas in the whole window, and back"],
   ["?", "This list"],
 ];
 

@@ -28,11 +28,13 @@ def build(studio: Any) -> None:
     with gr.Column(elem_id="img2img_layout", elem_classes="at-studio"):
         generating.prompts(form)
         buttons = generating.actions(ID)
-        with gr.Column(elem_id="img2img_settings"):
+        with gr.Column(elem_id="img2img_picture"):
             element("<at-edit-modes></at-edit-modes>", elem_id="img2img_modes")
             element("<at-canvas></at-canvas>", elem_id="img2img_image")
             element("<at-batch></at-batch>", elem_id="img2img_batch")
             element("<span></span>", elem_id="img2img_problems")  # what is wrong with the picture
+            form.add("denoising_strength")
+        with gr.Column(elem_id="img2img_settings"):
             _controls(studio, form)
         with gr.Column(elem_id="img2img_results"):
             element(f'<at-viewer form="{ID}"></at-viewer>', elem_id="img2img_gallery")
@@ -43,7 +45,6 @@ def build(studio: Any) -> None:
 
 
 def _controls(studio: Any, form: Form) -> None:
-    form.add("denoising_strength")
     _inpainting(form)
     generating.sampling(studio, form)
     with gr.Accordion("Size and number", elem_id="img2img_size_section", elem_classes="at-section"):
