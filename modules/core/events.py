@@ -164,6 +164,7 @@ class RunJob:
     notes: tuple[str, ...] = ()
     have: tuple[int, ...] = ()
     preview_every: int = 1
+    preview: str = "Approx cheap"  # Approx cheap: colours of the latents; Approx NN: decoded small; Full: decoded
 
 
 @dataclass(frozen=True, kw_only=True)

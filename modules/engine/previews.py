@@ -1,4 +1,4 @@
-"""The picture while it forms. Its colours are a linear map of the latents; packing it is another thread's work."""
+"""The picture while it forms: a linear map of the latents, or decoded. Packing it is another thread's work."""
 
 import threading
 import time
@@ -6,14 +6,34 @@ from collections.abc import Callable
 from queue import Empty, Queue
 
 import numpy as np
+import torch
 from PIL import Image
+from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
+from modules.engine.models import Loaded
+from modules.families.colours import coloured
 from modules.imaging.grid import grid
 from modules.imaging.metadata import preview_jpeg
 
 Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 LONGEST = 512
 SECONDS_BETWEEN = 0.1  # more would cost a fast model more than a hundredth of its time, and nobody sees it
+
+
+def frame(denoised: Tensor, loaded: Loaded, way: str) -> tuple[Pixels, int]:
+    """A frame of latents (b, c, h, w) for `Previews.show`: (b, H, W, 3) bytes, and how many times as large to show it.
+
+    `way`: as `RunJob.preview`. What cannot be decoded (numbers that are not finite) is shown by its colours.
+    """
+    built = loaded.built
+    if way in ("Full", "Approx NN"):
+        latents = denoised if way == "Full" else avg_pool2d(denoised, 2, ceil_mode=True)
+        pixels = torch.cat([built.decode(one) for one in latents.split(1)])
+        if torch.isfinite(pixels).all():
+            bytes_ = ((pixels.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+            return bytes_.permute(0, 2, 3, 1).numpy(), denoised.shape[-1] // latents.shape[-1]
+    return coloured(denoised, loaded.colours).numpy(), built.downscale
 
 
 class Previews:

@@ -8,8 +8,7 @@ from torch import Tensor
 from modules.engine.job import JobContext
 from modules.engine.models import Loaded
 from modules.engine.pace import Pace
-from modules.engine.previews import Previews
-from modules.families.colours import coloured
+from modules.engine.previews import Previews, frame
 
 DRAWING, DECODING = "Drawing", "Decoding"
 
@@ -48,8 +47,7 @@ class Steps:
         if self._somebody_listens:
             self._context.plugins.tell("step_done", step=step, x=x, denoised=denoised)
         if self._previews and self._previews.wanted and (step + 1) % self._context.job.preview_every == 0:
-            pixels = coloured(denoised, self._loaded.colours)
-            self._previews.show(pixels.numpy(), self._loaded.built.downscale)
+            self._previews.show(*frame(denoised, self._loaded, self._context.job.preview))
         self._report()
         self._context.status.refresh()
         self._context.check()

@@ -28,6 +28,7 @@ def equipped(job: Job, needs: Needs) -> RunJob:
         inputs=tuple(InputPicture(id=id, data=needs.inputs.get(id)) for id in dict.fromkeys(job.request.inputs)),
         have=tuple(picture.index for picture in needs.gallery.pictures(job=job.id)),
         preview_every=max(0, every),
+        preview=str(settings.get("show_progress_type")),
         notes=notes(job.request) if isinstance(job.request, ImageRequest) else (),
     )
 

@@ -26,4 +26,12 @@ def register_settings() -> list[Setting]:
             maximum=32,
             help="0 or less: no previews.",
         ),
+        Setting(
+            name="show_progress_type",
+            default="Approx cheap",
+            label="Live preview method",
+            section=SECTION,
+            options=("Approx cheap", "Approx NN", "Full"),
+            help="Approx cheap: colours only, costs nothing. Approx NN: decoded at half the size. Full: decoded, slow.",
+        ),
     ]
