@@ -91,8 +91,9 @@ def passes_for(now: Now, pad: Text | None, split: bool, device: torch.device) ->
         packs.setdefault((row.length, row.kind if split else 0), []).append((place, row))
     runs = [_run([row for _, row in pack], now, device) for pack in packs.values()]
     places = [place for pack in packs.values() for place, _ in pack]
-    order = sorted(range(len(places)), key=places.__getitem__)
-    return Passes(runs, None if places == order else torch.tensor(order, device=device))
+    if places == sorted(places):
+        return Passes(runs, None)
+    return Passes(runs, torch.tensor(sorted(range(len(places)), key=places.__getitem__), device=device))
 
 
 def _rows(now: Now, pad: Text | None) -> list[Row]:
