@@ -4,11 +4,20 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from diffusers.loaders.lora_conversion_utils import (
+    _convert_non_diffusers_lora_to_diffusers,
+    _maybe_map_sgm_blocks_to_diffusers,
+)
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection
 
+from modules.core.plugins import Plugins
+from modules.diffusion.networks.keys import by_layer
+from modules.families import random_weights, single_file
 from modules.families.built import BuildOptions
 from modules.families.kinds import sd15
 from modules.families.naming import layers_of
+from modules.families.networks import empty_networks
+from modules.families.original_layout import PREFIXES
 
 
 @pytest.fixture(scope="module")
@@ -99,3 +108,58 @@ def test_a_refiner_has_the_second_encoder_only(built):
     layers = layers_of(SimpleNamespace(unet=built.unet, text_encoder=None, text_encoder_2=second))
     assert "lora_te2_text_model_encoder_layers_0_mlp_fc1" in layers
     assert not [name for name in layers if name.startswith(("lora_te1_", "text_encoder."))]
+
+
+# Every family
+
+
+@pytest.fixture(scope="module")
+def families():
+    plugins = Plugins("engine")
+    plugins.add_package("modules.families.kinds")
+    return list(plugins.collect("register_families").values())
+
+
+@pytest.mark.parametrize("kind", ["sd1-inpaint", "sd1-edit", "sd2", "sd2-v", "sdxl", "sdxl-inpaint", "sdxl-refiner"])
+def test_the_names_are_those_of_the_file_itself(families, tmp_path, kind):
+    """The oracle: an original file's own names lead to layers that hold the same numbers."""
+    path = tmp_path / "small.safetensors"
+    random_weights.write(path, random_weights.small(kind), family=kind)
+    header, tensors = single_file.load(path)
+    (family,) = [one for one in families if one.matches(header.shapes)]
+    layers = layers_of(family.build(path, BuildOptions(half=False)))
+    found = 0
+    for name, tensor in tensors.items():
+        if name.startswith(PREFIXES["unet"]) and name.endswith(".weight"):
+            layer = layers[name.removeprefix("model.").removesuffix(".weight")]
+            kohya = name.removeprefix(PREFIXES["unet"]).removesuffix(".weight").replace(".", "_")
+            assert layer is layers[f"lora_unet_{kohya}"]
+            assert torch.equal(layer.weight.flatten(), tensor.float().flatten()), name
+            found += 1
+    assert found > 50
+    second = kind.startswith("sdxl")
+    assert ("lora_te2_text_model_encoder_layers_0_mlp_fc1" in layers) == second
+    assert ("lora_te1_text_model_encoder_layers_0_mlp_fc1" in layers) == (kind != "sdxl-refiner")
+    assert ("text_encoder.text_model.encoder.layers.0.mlp.fc1" in layers) == (kind != "sdxl-refiner")
+
+
+def test_sdxl_names_lead_where_diffusers_leads_them():
+    """The full-size SDXL, without memory; diffusers translates every kohya name of an attention layer."""
+    networks = empty_networks(random_weights.full("sdxl"))
+    unet = networks["unet"]
+    layers = layers_of(SimpleNamespace(**{part: networks[part] for part in ("unet", "text_encoder", "text_encoder_2")}))
+    blocks = ("lora_unet_input_blocks", "lora_unet_middle_block", "lora_unet_output_blocks")
+    kohya = [name for name in layers if name.startswith(blocks) and "_attn" in name] + [
+        name
+        for name in layers
+        if name.startswith(("lora_te1_text_model_enc", "lora_te2_text_model_enc")) and "proj" in name
+    ]
+    down = {name: torch.tensor([[float(number)]]) for number, name in enumerate(kohya)}
+    file = {f"{name}.lora_{way}.weight": tensor for name, tensor in down.items() for way in ("down", "up")}
+    renamed = _maybe_map_sgm_blocks_to_diffusers(file, unet.config)
+    translated, _ = _convert_non_diffusers_lora_to_diffusers(renamed)
+    theirs, unknown = by_layer(translated)
+    assert not unknown
+    assert len(theirs) == len(kohya) == 70 * 8 + (12 + 32) * 4
+    for name, parts in theirs.items():
+        assert layers[name] is layers[kohya[int(parts["down"])]], name
