@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from modules.core.errors import InvalidModelFile
 from modules.core.extension_points import Family
@@ -16,23 +16,14 @@ from modules.families import colours, eighth, single_file
 from modules.families.architecture import STABLE_DIFFUSION_1, VELOCITY, Architecture
 from modules.families.built import BuildOptions, Built, Tower
 from modules.families.configuration import METADATA_KEY, Config
+from modules.families.filling import filled, places_of
 from modules.families.offload import apply_policy, weights_device
-from modules.families.open_clip import PROJECTION, Source, last_layer
+from modules.families.open_clip import PROJECTION, last_layer
 from modules.families.original_layout import TEXT_ENCODER, UNET, VAE, to_original
-from modules.families.precision import Precision, precision
+from modules.families.precision import precision
 from modules.families.recognise import Shapes
 from modules.families.store import Store, opened
 from modules.families.training import Training, asked, training_of
-
-
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """Where a tensor of the file, or a piece of it, belongs: parameter `name` of the network `part`, in this shape."""
-
-    part: str
-    name: str
-    shape: tuple[int, ...]
-    source: Source
 
 
 def family_of_files(
@@ -58,12 +49,9 @@ def build(path: Path, options: BuildOptions, *, family: str, architecture: Archi
     training = training_of(store, architecture)
     config, towers = _shortened(store.configuration(architecture), architecture, store)
     networks = _empty_networks(config, _projected(architecture, store), store.name)
-    places = _places(networks, config, store, family)
+    places = places_of(networks, config, store, f"{family} checkpoint")
     kinds = precision(options.device, options.half)
-    parameters = _read(store, places, kinds, torch.device(weights_device(options)))
-    from modules.families.networks import filled
-
-    ready = {part: filled(network, parameters[part]) for part, network in networks.items()}
+    ready = filled(networks, store, places, kinds, torch.device(weights_device(options)))
     built = _built(ready, config, store, options, training)
     built.family, built.towers, built.sizes, built.layout = family, towers, architecture.sizes, architecture.layout
     if options.fp8:
@@ -80,7 +68,7 @@ def _shortened(config: Config, architecture: Architecture, store: Store) -> tupl
     if first.reading.layer != -2 or not first.reading.normed:
         return config, architecture.towers
     layers = config[first.part]["num_hidden_layers"]
-    if not store.is_folder:
+    if not store.in_diffusers_form:
         if layers < 2 or last_layer(store.layout.prefix(first.part), layers) in store:
             return config, architecture.towers
         config = config | {first.part: config[first.part] | {"num_hidden_layers": layers - 1}}
@@ -104,55 +92,6 @@ def _empty_networks(config: Config, projected: tuple[str, ...], file_name: str) 
         raise InvalidModelFile(
             f"{file_name} carries a network configuration that no network has: {str(error)[:300]}."
         ) from error
-
-
-def _places(networks: Mapping[str, nn.Module], config: Config, store: Store, family: str) -> dict[str, list[Place]]:
-    """Where each needed tensor goes, by its name in the store. Checks names and shapes, reads nothing."""
-    places: dict[str, list[Place]] = {}
-    for part, network in networks.items():
-        wanted = network.state_dict()
-        for name, source in store.sources(part, config[part], wanted).items():
-            shape = tuple(wanted[name].shape)
-            _check_tensor(store, source, shape, family)
-            places.setdefault(source.name, []).append(Place(part=part, name=name, shape=shape, source=source))
-    return places
-
-
-def _check_tensor(store: Store, source: Source, parameter: tuple[int, ...], family: str) -> None:
-    if source.name not in store:
-        raise InvalidModelFile(
-            f"{store.name} is not a whole {family} checkpoint: the tensor {source.name!r} is missing."
-        )
-    shape, expected = store.shape(source.name), source.shape(parameter)
-    if _without_ones(shape) != _without_ones(expected):
-        raise InvalidModelFile(
-            f"{store.name} does not fit its configuration: {source.name!r} has the shape {list(shape)}, "
-            f"expected was {list(expected)}."
-        )
-
-
-def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """A linear layer and a 1x1 convolution hold the same numbers; files have either."""
-    while len(shape) > 1 and shape[-1] == 1:
-        shape = shape[:-1]
-    return shape
-
-
-def _read(
-    store: Store, places: Mapping[str, list[Place]], kinds: Precision, device: torch.device
-) -> dict[str, dict[str, Tensor]]:
-    """The parameters by part, each converted as soon as it is read: the file's numbers are never held all at once."""
-    number_of = {UNET: kinds.network, VAE: kinds.vae}
-    found: dict[str, dict[str, Tensor]] = {}
-    for name, tensor in store.tensors(places.keys()):
-        for place in places[name]:
-            shaped = place.source.of(tensor).reshape(place.shape)
-            # Convolutions run fastest with the channels innermost, on CPUs and GPUs alike. Number type and order
-            # change in one step: two would be faster in the cache, but touch fresh memory twice, which costs more.
-            layout = torch.channels_last if shaped.ndim == 4 else torch.contiguous_format
-            number = number_of.get(place.part, kinds.text_encoder)
-            found.setdefault(place.part, {})[place.name] = shaped.to(device, number, memory_format=layout)
-    return found
 
 
 def _built(

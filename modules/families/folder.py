@@ -86,11 +86,12 @@ def tensors_of(folder: Path, part: str) -> dict[str, tuple[Path, Header, str]]:
     for path in files_of(folder, part):
         header = read_header(path)
         for name in header.shapes:
-            found[_present_name(part, name)] = (path, header, name)
+            found[present_name(part, name)] = (path, header, name)
     return found
 
 
-def _present_name(part: str, name: str) -> str:
+def present_name(part: str, name: str) -> str:
+    """A tensor's name as diffusers and transformers call it now."""
     if part.startswith("text_encoder"):
         return name.removeprefix("text_model.")
     if part == "vae":

@@ -23,24 +23,21 @@ SCHEDULER = Path("scheduler") / "scheduler_config.json"
 class Store:
     """Tensors by the name we look for them; `places` says in which file each lies, and under which name there.
 
-    `scheduler`: what a folder says about the noise levels.
+    `in_diffusers_form`: the names are "unet/conv_in.weight" and so on. `scheduler`: what a folder says about the noise
+    levels.
     """
 
     path: Path
     layout: Layout
     places: Mapping[str, tuple[Path, Header, str]] = field(repr=False)
     metadata: Mapping[str, str] = field(repr=False)
+    in_diffusers_form: bool = False
     scheduler: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
         """As messages call it."""
         return self.path.name
-
-    @property
-    def is_folder(self) -> bool:
-        """Whether it lies in diffusers' form."""
-        return self.path.is_dir()
 
     def __contains__(self, name: str) -> bool:
         return name in self.places
@@ -52,7 +49,7 @@ class Store:
 
     def sources(self, part: str, config: Mapping[str, Any], names: Collection[str]) -> dict[str, Source]:
         """Where the parameters of a network, by their names, lie among our tensors."""
-        if not self.is_folder:
+        if not self.in_diffusers_form:
             return sources(part, config, names, self.layout)
         bare = part.startswith("text_encoder")
         return {name: Source(f"{part}/{name.removeprefix('text_model.') if bare else name}") for name in names}
@@ -71,7 +68,7 @@ class Store:
     def configuration(self, architecture: Architecture) -> Config:
         """The networks' configuration: the folder's, the file's own, else the published one. Raises InvalidModelFile."""
         parts = architecture.layout.parts
-        if self.is_folder:
+        if self.path.is_dir():
             tables = {part: folder.json_of(self.path / part / "config.json") for part in parts}
             return checked(json.dumps(tables), self.name, parts)
         own = configuration(self.metadata, self.name, parts)
@@ -97,7 +94,7 @@ def _folder(path: Path, layout: Layout) -> Store:
     for part in layout.parts:
         places |= {f"{part}/{name}": place for name, place in folder.tensors_of(path, part).items()}
     scheduler = folder.json_of(path / SCHEDULER) if (path / SCHEDULER).is_file() else {}
-    return Store(path=path, layout=layout, places=places, metadata={}, scheduler=scheduler)
+    return Store(path=path, layout=layout, places=places, metadata={}, in_diffusers_form=True, scheduler=scheduler)
 
 
 def _refuse_scaled(file_name: str, header: Header) -> None:

@@ -70,7 +70,7 @@ def _by_metadata(metadata: Mapping[str, str]) -> str:
 
 def _by_scheduler(store: Store) -> str:
     told: Any = store.scheduler.get("prediction_type")
-    if told is None and store.is_folder:
+    if told is None and store.in_diffusers_form:
         return EPSILON  # diffusers' default
     if told is not None and told not in (EPSILON, VELOCITY):
         raise InvalidModelFile(f"{store.name} predicts {str(told)[:40]!r}; known are {EPSILON} and {VELOCITY}.")
