@@ -1,7 +1,6 @@
 """How long a prompt is, as the page shows it."""
 
 from collections.abc import Mapping
-from itertools import islice
 
 from modules.prompts.chunks import COMMA_BACKTRACK, NO_EMBEDDINGS, count
 from modules.prompts.comments import without_comments
@@ -32,5 +31,5 @@ def longest_count(
     texts = {interval.text: None for part in parts for interval in schedule(part, steps)}
     return max(
         count(one, tokenizer, emphasis=emphasis, comma_backtrack=comma_backtrack, embeddings=embeddings)
-        for one in islice(texts, MOST_TEXTS)
+        for one in sorted(texts, key=len, reverse=True)[:MOST_TEXTS]
     )

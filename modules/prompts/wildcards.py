@@ -9,6 +9,7 @@ from random import Random
 from typing import Protocol
 
 from modules.prompts.choices import Choice, Node, Option, Wildcard, parse, weighted
+from modules.prompts.networks import cut_networks
 
 DEEPEST = 20  # a list may name a list that names a list ...; one that names itself has to end somewhere
 MOST_DRAWS = 1000  # of lines, for one text
@@ -52,8 +53,11 @@ def names_in(text: str) -> tuple[str, ...]:
 
 
 def remarks(texts: Iterable[str]) -> tuple[str, ...]:
-    """What whoever asked should know of resolved texts: the wildcards in them that there are not."""
-    unknown = {name: None for text in texts for name in names_in(text)}
+    """What whoever asked should know of resolved texts: the wildcards in them that there are not.
+
+    A network's file may have such a name; its tag is none.
+    """
+    unknown = {name: None for text in texts for name in names_in(cut_networks(text)[0])}
     return tuple(
         f"There is no wildcard {name!r} (no lines in wildcards/{name}.txt), or it is too deep inside others; __{name}__ stands in the prompt as it was written."
         for name in unknown

@@ -9,7 +9,7 @@ from prompts.timing import takes_linear_time
 
 from modules.prompts.choices import Choice, Wildcard, parse
 from modules.prompts.schedule import schedule
-from modules.prompts.wildcards import MOST_DRAWS, has_choices, names_in, resolved
+from modules.prompts.wildcards import MOST_DRAWS, has_choices, names_in, remarks, resolved
 
 LISTS = {
     "pet": ["cat", "dog", "{red|blue} fish"],
@@ -123,6 +123,14 @@ def test_an_unknown_wildcard_stays_and_can_be_named(text):
 def test_names_are_found_anywhere_once():
     assert names_in("__a__ {__b__|x {__c__|__a__}} [__d__|e]") == ("a", "b", "c", "d")
     assert names_in("{a|b}") == ()
+
+
+def test_remarks_name_what_is_missing_and_leave_network_tags_alone():
+    assert [text.split("'")[1] for text in remarks(["a __x__ b", "__x__ {__y__|c}", "<lora:my__own__file:1>"])] == [
+        "x",
+        "y",
+    ]
+    assert remarks([]) == ()
 
 
 @pytest.mark.parametrize(

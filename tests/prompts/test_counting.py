@@ -47,3 +47,9 @@ def test_embeddings_count_by_their_vectors(tokenizer):
 
 def test_emphasis_none_counts_brackets(tokenizer):
     assert longest_count("(cat)", tokenizer, emphasis="None") == (3, 75)
+
+
+def test_of_very_many_texts_the_longest_is_among_the_counted(tokenizer):
+    short = " AND ".join(f"cat {word}" for word in "abcdefghijklmnopqrstuvwxyz" for _ in range(2))
+    many = " AND ".join(f"cat {first}{second}" for first in "abcdefgh" for second in "ijklmnop")
+    assert longest_count(f"{short} AND {many} AND a very red cat on a mat", tokenizer) == (7, 75)
