@@ -111,8 +111,8 @@ def image_levels(
     if sampler.levels is not None:
         return sampler.levels(asked, table, last=max(1, taken))
     sigmas = sigmas_for(sampler, name, schedules, asked, table, options)
-    # A schedule has no more levels than the model, DDIM's may have one more than asked for.
-    return sigmas[max(0, min(asked - taken - 1, len(sigmas) - taken - 2)) :]
+    last = sigmas[-(taken + 2) :]
+    return last if exact else sigmas[asked - taken - 1 :] or last  # DDIM's schedule may have more levels than asked for
 
 
 def _asked_and_taken(steps: int, strength: float, exact: bool) -> tuple[int, int]:
