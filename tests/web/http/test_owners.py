@@ -1,9 +1,13 @@
 """Two people on one server: neither sees, stops or guesses what is the other's."""
 
+import base64
+import hashlib
 import threading
 
 import httpx
 import pytest
+from web.http.drawing_engine import tiny_engine
+from web.http.inventory import addresses
 from web.http.serving import eventually, running, write_checkpoint
 
 from modules.core.requests import ImageRequest
@@ -76,6 +80,27 @@ def test_pictures_are_their_owners(shared):
         path = f"/api/v1/pictures/{picture.id}{end}"
         assert shared.client.get(path, auth=ANN).status_code == 200
         assert shared.client.get(path, auth=BOB).status_code == 404
+
+
+def test_what_ann_brings_along_bob_never_hears_of(shared):
+    """Who has the bytes may use them; nothing tells the id of anybody else's."""
+    body = {
+        "init_images": [base64.b64encode(tiny_engine.png(77, 64, 64)).decode()],
+        "prompt": "slow private",
+        "steps": 60,
+    }
+    url = f"{shared.address}/sdapi/v1/img2img"
+    thread = threading.Thread(target=lambda: httpx.post(url, json=body, auth=ANN, timeout=60))
+    thread.start()
+    id = hashlib.sha256(tiny_engine.png(77, 64, 64)).hexdigest()
+    job = eventually(lambda: shared.client.get("/api/v1/jobs", auth=ANN).json())[0]["id"]
+    assert id in shared.client.get(f"/api/v1/jobs/{job}", auth=ANN).text
+    paths = [address.path for address in addresses(shared.app, gradio=False) if address.method == "GET"]
+    for path in [*paths, f"/api/v1/jobs/{job}", "/api/v1/jobs?recent=100"]:
+        if "events" not in path:
+            assert id not in shared.client.get(path, auth=BOB).text, path
+    shared.client.post(f"/api/v1/jobs/{job}/cancel", auth=ANN)
+    thread.join()
 
 
 def test_the_same_task_name_means_each_ones_own(shared):

@@ -31,8 +31,9 @@ def test_samplers_and_schedulers(api):
     samplers = got(api, "samplers")
     assert {"name": "Euler", "aliases": ["k_euler"], "options": {}} in samplers
     schedulers = got(api, "schedulers")
-    assert [one["name"] for one in schedulers] == ["automatic", "karras", "uniform"]
-    karras = schedulers[1]
+    assert [one["name"] for one in samplers] == ["DPM++ 2M", "Euler a", "Euler", "DDIM"], "as people know the list"
+    assert [one["name"] for one in schedulers] == ["automatic", "uniform", "karras"]
+    karras = schedulers[2]
     assert (karras["label"], karras["default_rho"], karras["need_inner_model"]) == ("Karras", 7.0, False)
 
 

@@ -1,4 +1,4 @@
-"""`/sdapi/v1`: the lists clients fill their menus with. What this version has none of is an empty list, not an error."""
+"""`/sdapi/v1`: the lists clients fill their menus with. What there is none of is an empty list, not an error."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,8 +10,8 @@ from modules.core.extension_points import Routes, hookimpl
 from modules.services.studio import Studio
 from modules.web.http.limits import new_router
 from modules.web.http.sdapi_scripts import script_views, titles
+from modules.web.widgets.order import SAMPLERS, SCHEDULES, in_order
 
-NOTHING_YET = ("face-restorers", "realesrgan-models")
 LATENT_MODES = ("", " (antialiased)", " (bicubic)", " (bicubic antialiased)", " (nearest)", " (nearest-exact)")
 AUTOMATIC = {"name": "automatic", "label": "Automatic", "aliases": None, "default_rho": -1.0, "need_inner_model": False}
 RHO = {"karras": 7.0, "polyexponential": 1.0}  # Karras et al. 2022, equation 5; 1 is a straight line in log sigma
@@ -51,14 +51,20 @@ def _add_choices(router: APIRouter, studio: Studio) -> None:
     @router.get("/samplers")
     def samplers() -> list[dict[str, Any]]:
         """Samplers with their aliases."""
-        found = studio.catalogue.now().samplers
+        found = _ordered(studio.catalogue.now().samplers, SAMPLERS)
         return [{"name": one.name, "aliases": list(one.aliases), "options": {}} for one in found]
 
     @router.get("/schedulers")
     def schedulers() -> list[dict[str, Any]]:
         """Schedules: machine name and label."""
-        found = [one for one in studio.catalogue.now().schedules if one.name != AUTOMATIC["label"]]
+        known = _ordered(studio.catalogue.now().schedules, SCHEDULES)
+        found = [one for one in known if one.name != AUTOMATIC["label"]]
         return [AUTOMATIC, *(_schedule_view(one) for one in found)]
+
+
+def _ordered(choices: Sequence[Choice], known: tuple[str, ...]) -> list[Choice]:
+    by_name = {one.name: one for one in choices}
+    return [by_name[name] for name in in_order(by_name, known)]
 
 
 def _schedule_view(choice: Choice) -> dict[str, Any]:
@@ -72,8 +78,10 @@ def _schedule_view(choice: Choice) -> dict[str, Any]:
 
 
 def _add_fixed(router: APIRouter) -> None:
-    for name in NOTHING_YET:
-        router.add_api_route(f"/{name}", _nothing, methods=["GET"], name=name, operation_id=name)
+    @router.get("/face-restorers")
+    def face_restorers() -> list[dict[str, Any]]:
+        """There are none."""
+        return []
 
     @router.get("/latent-upscale-modes")
     def latent_upscale_modes() -> list[dict[str, str]]:
@@ -89,8 +97,3 @@ def _add_fixed(router: APIRouter) -> None:
     def script_info() -> list[dict[str, Any]]:
         """Scripts with their arguments."""
         return script_views()
-
-
-def _nothing() -> list[dict[str, Any]]:
-    """There are none."""
-    return []
