@@ -30,7 +30,9 @@ class TextFields:
     negative_prompts: tuple[str, ...] = ()
     template: str = ""
     negative_template: str = ""
-    styles: tuple[str, ...] = ()
+    styles: tuple[str, ...] = shown(
+        (), "Styles", choices="styles", help="Kept texts that are added to prompt and negative prompt."
+    )
     clip_skip: int = shown(
         1,
         "Clip skip",

@@ -12,7 +12,8 @@ from gradio.components import Component
 
 from modules.core.errors import AtelierError
 from modules.core.extension_points import Tab, hookimpl
-from modules.web.widgets import generating
+from modules.web.widgets import generating, sections
+from modules.web.widgets.choices import keep_fresh
 from modules.web.widgets.edits import edit_defaults, with_task
 from modules.web.widgets.form import Form
 from modules.web.widgets.instant import INSTANT, element
@@ -41,7 +42,7 @@ def build(studio: Any) -> None:
     element(form.describe(), elem_id="img2img_form")
     _connect(studio, form, buttons)
     form.in_page()
-    generating.keep_choices_fresh(studio, form, at_load=False)
+    keep_fresh(studio, form, at_load=False)
 
 
 def _controls(studio: Any, form: Form) -> None:
@@ -57,11 +58,14 @@ def _controls(studio: Any, form: Form) -> None:
     generating.in_script(exact, "atelier.edit.adoptSize(true)")
     with gr.Accordion("Seed", elem_id="img2img_seed_section", elem_classes="at-section"):
         generating.seed(form)
+        sections.variation(studio, form)
+    sections.refiner(studio, form)
     with gr.Accordion("More", open=False, elem_id="img2img_more_section", elem_classes="at-section at-folded"):
         form.add("color_correction")
         form.add("exact_steps")
         for name in ADVANCED:
             form.add(name)
+    sections.advanced(studio, form)
 
 
 def _inpainting(form: Form) -> None:

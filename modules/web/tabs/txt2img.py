@@ -6,7 +6,8 @@ import gradio as gr
 
 from modules.core.extension_points import Tab, hookimpl
 from modules.core.requests import ImageRequest
-from modules.web.widgets import generating
+from modules.web.widgets import generating, sections
+from modules.web.widgets.choices import keep_fresh
 from modules.web.widgets.form import Form
 from modules.web.widgets.instant import element
 
@@ -18,6 +19,8 @@ def build(studio: Any) -> None:
     form = Form(ID, studio.desk.defaults)
     with gr.Column(elem_id="txt2img_layout", elem_classes="at-studio"):
         generating.prompts(form)
+        with gr.Column(elem_id="txt2img_styles_column"):
+            sections.styles(studio, form)
         buttons = generating.actions(ID)
         with gr.Column(elem_id="txt2img_settings"):
             _controls(studio, form)
@@ -26,7 +29,7 @@ def build(studio: Any) -> None:
     element(form.describe(), elem_id="txt2img_form")
     _connect(studio, form, buttons)
     form.in_page()
-    generating.keep_choices_fresh(studio, form)
+    keep_fresh(studio, form)
 
 
 def _controls(studio: Any, form: Form) -> None:
@@ -36,6 +39,10 @@ def _controls(studio: Any, form: Form) -> None:
         generating.number(form)
     with gr.Accordion("Seed", elem_id="txt2img_seed_section", elem_classes="at-section"):
         generating.seed(form)
+        sections.variation(studio, form)
+    sections.hires(studio, form)
+    sections.refiner(studio, form)
+    sections.advanced(studio, form)
 
 
 def _connect(studio: Any, form: Form, buttons: generating.Buttons) -> None:

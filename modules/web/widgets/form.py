@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import Field, replace
 from html import escape
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import gradio as gr
 from gradio.components import Component
@@ -29,6 +29,7 @@ ELEMENT = {
     "inpaint_padding": "inpaint_full_res_padding",
 }
 LONGEST_NUMBER = 40  # characters
+Offered = str | tuple[str, str]
 SAFE_INTEGER = 2**53  # the browser's numbers are exact up to here; a seed may be larger
 
 
@@ -48,8 +49,11 @@ class Form:
 
     # -- building ------------------------------------------------------------------------------------------------------
 
-    def add(self, name: str, choices: Sequence[str] = (), **look: Any) -> Component:
-        """The component of one field, placed where this is called. `look`: further arguments of the component."""
+    def add(self, name: str, choices: Sequence[Offered] = (), **look: Any) -> Component:
+        """The component of one field, placed where this is called. `look`: further arguments of the component.
+
+        `choices`: values, or pairs of what is shown and the value.
+        """
         known = self._shown[name][1]
         value = getattr(self._start, name)
         arguments = {"label": known.label, "elem_id": self.element(name), "value": value} | look
@@ -59,6 +63,10 @@ class Form:
     def element(self, name: str) -> str:
         """The element id of a field's component."""
         return f"{self.prefix}_{ELEMENT.get(name, name)}"
+
+    def lists(self) -> dict[str, Shown]:
+        """The fields whose values are taken from a list that changes while the server runs."""
+        return {name: known for name, (_, known) in self._shown.items() if known.choices}
 
     def describe(self) -> str:
         """An element for the page's script: which element belongs to which field, and its help."""
@@ -80,7 +88,8 @@ class Form:
         values, problems = {}, []
         for name, value in raw.items():
             try:
-                values[name] = _converted(value, self._types[name], self._shown[name][1].label)
+                optional = self._shown[name][0].default is None
+                values[name] = _converted(value, self._types[name], self._shown[name][1].label, optional)
             except ValueError as error:
                 problems.append(Problem(field=name, message=str(error)))
         if problems:
@@ -141,14 +150,16 @@ class Form:
 
     def pasted(self, text: str, without: Collection[str] = ()) -> dict[Component, Any]:
         """The components' new values from a picture's text. What the text does not hold stays as it is."""
-        values = {name: value for name, value in values_of(text, self._shown).items() if name not in without}
+        values = {name: value for name, value in values_of(text, type(self._start)).items() if name not in without}
         return {one: values.get(name, gr.skip()) for name, one in self.components.items()}
 
 
-def _component(known: Shown, kind: type, choices: Sequence[str], arguments: dict[str, Any]) -> Component:
+def _component(known: Shown, kind: type, choices: Sequence[Offered], arguments: dict[str, Any]) -> Component:
+    if kind is tuple:
+        return gr.Dropdown(choices=list(choices), multiselect=True, **(arguments | {"value": list(arguments["value"])}))
     if known.choices or known.options:
         offered = list(choices or known.options)
-        if arguments["value"] not in offered:
+        if arguments["value"] not in [one if isinstance(one, str) else one[1] for one in offered]:
             offered.insert(0, arguments["value"])
         return gr.Dropdown(choices=offered, **arguments)
     if kind is bool:
@@ -156,23 +167,31 @@ def _component(known: Shown, kind: type, choices: Sequence[str], arguments: dict
     if kind is str or (known.highest or 0) > SAFE_INTEGER:
         arguments["value"] = str(arguments["value"])
         return gr.Textbox(**arguments)
+    if arguments["value"] is None:
+        return gr.Textbox(**(arguments | {"value": "", "placeholder": "automatic"}))
     if known.minimum is None or known.maximum is None:
         return gr.Number(**arguments)
     return gr.Slider(known.minimum, known.maximum, step=known.step, buttons=[], **arguments)
 
 
 def _plain_type(hint: Any) -> type:
+    if get_origin(hint) is tuple:
+        return tuple
     return next((one for one in get_args(hint) if one is not type(None)), hint)
 
 
-def _converted(value: Any, kind: type, label: str) -> Any:
-    """A value of the browser in the field's type; ValueError is a sentence."""
+def _converted(value: Any, kind: type, label: str, optional: bool = False) -> Any:
+    """A value of the browser in the field's type; ValueError is a sentence. `optional`: an empty one is None."""
     if kind is str:
         return "" if value is None else str(value)
     if kind is bool:
         return bool(value)
+    if kind is tuple:
+        return tuple(str(one) for one in value or ())
     shown = str(value)[:40]
     if value is None or shown.strip() == "":
+        if optional:
+            return None
         raise ValueError(f"{label} is empty; it must be a number.")
     try:
         return _number(value, kind)

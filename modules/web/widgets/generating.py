@@ -5,17 +5,15 @@ Generate hands a request to the desk and returns the job's id at once; the page'
 """
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
 from modules.core.errors import AtelierError, InvalidRequest
-from modules.core.events import Choice
+from modules.web.widgets.choices import offered
 from modules.web.widgets.form import Form
-from modules.web.widgets.instant import INSTANT, element, page_in_making
-from modules.web.widgets.order import SAMPLERS, SCHEDULES, in_order
+from modules.web.widgets.instant import INSTANT, element
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,11 +55,11 @@ def actions(id: str) -> Buttons:
 
 def sampling(studio: Any, form: Form) -> None:
     """Sampler, schedule, steps, guidance."""
-    known = studio.catalogue.now()
+    lists = form.lists()
     with gr.Accordion("Sampling", elem_id=f"{form.prefix}_sampling_section", elem_classes="at-section"):
         with gr.Row():
-            form.add("sampler", names(known.samplers, SAMPLERS), min_width=120)
-            form.add("schedule", names(known.schedules, SCHEDULES), min_width=120)
+            for name in ("sampler", "schedule"):
+                form.add(name, offered(studio, name, lists[name]), min_width=120)
         with gr.Row():
             form.add("steps", min_width=120)
             form.add("cfg_scale", min_width=120)
@@ -129,36 +127,10 @@ def _not_sent(studio: Any) -> set[str]:
     return {field for name, fields in wanted.items() if not studio.settings.get(name) for field in fields}
 
 
-def keep_choices_fresh(studio: Any, form: Form, at_load: bool = True) -> None:
-    """An engine may know more than when the page was built: at the very first start nothing was known yet.
-
-    `at_load`: with the page; a tab that is drawn later asks by pressing the hidden button (each question costs time).
-    """
-
-    def now() -> list[Any]:
-        known = studio.catalogue.now()
-        return [_update(names(known.samplers, SAMPLERS)), _update(names(known.schedules, SCHEDULES))]
-
-    outputs = [form.components["sampler"], form.components["schedule"]]
-    if at_load:
-        page_in_making().load(now, None, outputs, **INSTANT)
-    refresh = gr.Button(visible="hidden", elem_id=f"{form.prefix}_refresh_choices")
-    refresh.click(now, None, outputs, **INSTANT)
-
-
 def in_script(button: gr.Button, call: str) -> None:
     """Answer a button in the browser alone."""
     button.click(fn=None, js=f"() => {call}", **INSTANT)
 
 
-def names(choices: Iterable[Choice], order: tuple[str, ...]) -> list[str]:
-    """The choices' names as the field orders them."""
-    return in_order([one.name for one in choices], order)
-
-
 def _icon() -> dict[str, Any]:
     return {"elem_classes": "at-icon", "scale": 0, "min_width": 44}
-
-
-def _update(names: list[str]) -> Any:
-    return gr.update(choices=names) if names else gr.skip()
