@@ -12,15 +12,13 @@ from modules.core.errors import InvalidRequest, Problem
 from modules.core.fields import check, shown
 from modules.core.image_fields import (
     LONGEST_NAME,
-    GuidanceFields,
     HiresFields,
     ModelFields,
     RefinerFields,
-    SamplingFields,
-    SeedFields,
     SizeFields,
     TextFields,
 )
+from modules.core.sampling_fields import GuidanceFields, SamplingFields, SeedFields
 
 MOST_PIXEL_STEPS = 2048 * 2048 * 150 * 8  # one job's width x height x steps x pictures
 MOST_PIXELS = 64_000_000  # of one picture
