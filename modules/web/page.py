@@ -20,6 +20,7 @@ SCRIPTS = (
     "atelier",
     "looks",
     "form",
+    "sections",
     "jobs",
     "progress",
     "viewer",
@@ -32,9 +33,13 @@ SCRIPTS = (
     "canvas_hand",
     "edit",
     "edit_send",
+    "extras",
+    "models",
+    "models_card",
+    "models_make",
     "keys",
 )
-STYLES = ("page", "edit")
+STYLES = ("page", "edit", "models", "extras")
 
 
 def build_page(studio: Any, tabs: Iterable[Tab]) -> gr.Blocks:
