@@ -19,7 +19,7 @@ CLIP_L, CLIP_H, CLIP_G = "clip_l", "clip_h", "clip_g"
 WIDTHS = {768: CLIP_L, 1024: CLIP_H, 1280: CLIP_G}
 OTHER = "clip"  # a width that none of the published encoders has
 NAMES = {CLIP_L: CLIP_L, CLIP_G: CLIP_G, "text_encoders_0": CLIP_L, "text_encoders_1": CLIP_G}
-MOST_VECTORS = 1024
+MOST_VECTORS, WIDEST = 1024, 1 << 14
 
 
 class Inserted(Protocol):
@@ -105,12 +105,17 @@ def _tables(content: Any) -> Mapping[str, Any]:
 
 def _checked(file_name: str, encoder: str, tensor: Tensor) -> tuple[str, Tensor]:
     vectors = tensor.detach().unsqueeze(0) if tensor.ndim == 1 else tensor.detach()
-    if vectors.ndim != 2 or not 0 < len(vectors) <= MOST_VECTORS or not vectors.is_floating_point():
+    if not _is_table(vectors):
         raise InvalidModelFile(f"{file_name} is no textual inversion embedding: it has the shape {list(tensor.shape)}.")
     vectors = vectors.float()
     if not torch.isfinite(vectors).all():
         raise InvalidModelFile(f"{file_name} is damaged: some of its numbers are infinite or not a number.")
     return encoder or WIDTHS.get(vectors.shape[1], OTHER), vectors
+
+
+def _is_table(vectors: Tensor) -> bool:
+    fits = vectors.ndim == 2 and 0 < vectors.shape[0] <= MOST_VECTORS and 0 < vectors.shape[1] <= WIDEST
+    return fits and vectors.is_floating_point()
 
 
 def fitting(loaded: Mapping[str, Tensor], widths: Mapping[str, int]) -> dict[str, Tensor]:

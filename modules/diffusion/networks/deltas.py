@@ -22,6 +22,8 @@ def delta(parts: Parts, weight: Tensor, factor: float = 1.0, dyn: int | None = N
     dyn: use only so many ranks of a LoRA. Raises KeyError when a part is missing, RuntimeError or IndexError for
     shapes that do not go together.
     """
+    if "on_input" not in parts and numbers(parts) > weight.numel():
+        raise RuntimeError("more numbers than the layer has")
     # the factor goes to the smallest matrix: over a whole model a pass over all weights is seconds
     if "up" in parts:
         return low_rank(parts["up"].float() * factor, parts["down"], parts.get("mid"), dyn)
@@ -43,6 +45,27 @@ def rank(parts: Parts) -> int | None:
         if name in parts:
             return parts[name].shape[axis]
     return None
+
+
+def numbers(parts: Parts) -> int:
+    """How many numbers `delta` would make; known before it does, as two small tensors can make a gigantic third."""
+    if "up" in parts:
+        kernel = 1 if "mid" not in parts else parts["mid"][0, 0].numel()
+        return parts["up"].shape[0] * parts["down"][0].numel() * kernel
+    if "hada_w1_a" in parts:
+        return _of_product(parts, "hada_w1", "hada_t1")
+    if "lokr_w1" in parts or "lokr_w1_a" in parts:
+        return _of_product(parts, "lokr_w1", "") * _of_product(parts, "lokr_w2", "lokr_t2")
+    return parts["diff"].numel() if "diff" in parts else 0
+
+
+def _of_product(parts: Parts, name: str, core: str) -> int:
+    if name in parts:
+        return parts[name].numel()
+    a, b = parts[f"{name}_a"], parts[f"{name}_b"]
+    if core in parts:
+        return a.shape[1] * b.shape[1] * parts[core][0, 0].numel()
+    return a.shape[0] * b[0].numel()
 
 
 def low_rank(up: Tensor, down: Tensor, mid: Tensor | None = None, dyn: int | None = None) -> Tensor:

@@ -122,3 +122,22 @@ def test_the_rank_is_read_from_the_factors(parts, rank):
 def test_half_precision_files_are_computed_in_full():
     up, down = drawn(64, 32).half(), drawn(32, 64).half()
     assert torch.equal(deltas.low_rank(up, down), up.float() @ down.float())
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"lokr_w1": (2000, 2000), "lokr_w2": (2000, 2000)},
+        {"lokr_w1_a": (2000, 1), "lokr_w1_b": (1, 2000), "lokr_w2_a": (2000, 1), "lokr_w2_b": (1, 2000)},
+        {"lokr_w1": (9, 9), "lokr_t2": (1, 1, 3, 3), "lokr_w2_a": (1, 9000), "lokr_w2_b": (1, 9000)},
+        {"up": (100_000, 1), "down": (1, 100_000)},
+        {"up": (100, 1), "down": (1, 100), "mid": (1, 1, 1000, 1000)},
+        {"hada_w1_a": (100_000, 1), "hada_w1_b": (1, 100_000)},
+        {"hada_t1": (1, 1, 999, 999), "hada_w1_a": (1, 999), "hada_w1_b": (1, 999)},
+        {"diff": (999, 999)},
+    ],
+)
+def test_a_result_larger_than_the_layer_is_refused_before_it_is_made(parts):
+    drawn_parts = {name: torch.ones(shape) for name, shape in parts.items()}
+    with pytest.raises(RuntimeError, match="more numbers than the layer has"):
+        deltas.delta(drawn_parts, torch.ones(320, 320))
