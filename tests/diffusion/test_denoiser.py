@@ -3,13 +3,26 @@ import math
 import pytest
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
+from diffusers.schedulers.scheduling_ddim import rescale_zero_terminal_snr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modules.diffusion.denoiser import EpsilonDenoiser, guided, sigma_at, sigma_table, timestep_at
-from modules.diffusion.guidance.cfg import cfg
+from modules.core.errors import UnknownName
+from modules.diffusion.denoiser import (
+    EpsilonDenoiser,
+    Inputs,
+    VelocityDenoiser,
+    denoiser_for,
+    sigma_at,
+    sigma_table,
+    timestep_at,
+    zero_terminal_snr,
+)
+from modules.diffusion.noise import Noise
+from modules.diffusion.sample import SamplingPlan, sigmas_for, text_to_image
 
 TABLE = sigma_table()
+SILENCE = Inputs(torch.zeros(1, 1, 1))
 
 
 def test_the_levels_of_stable_diffusion():
@@ -52,67 +65,122 @@ def test_a_network_that_knows_the_noise_finds_the_clean_latents(timestep):
     clean, eps = torch.randn(2, 1, 4, 8, 8, generator=torch.Generator().manual_seed(1)).unbind(0)
     sigma = TABLE[timestep]
 
-    def network(x, t, conditioning):
+    def network(x, t, *texts):
         assert t.tolist() == [timestep]
         assert torch.allclose(x, (clean + sigma * eps) / math.sqrt(1 + sigma**2))
         return eps
 
-    found = EpsilonDenoiser(network, TABLE)(clean + sigma * eps, sigma, torch.zeros(1, 1, 1))
+    found = EpsilonDenoiser(network, TABLE)(clean + sigma * eps, sigma, SILENCE)
     assert torch.allclose(found, clean, atol=1e-5)
 
 
 def test_only_the_network_computes_in_half_precision(wavy):
     network, _ = wavy
-    denoiser = EpsilonDenoiser(lambda x, t, c: network(x, t, c).to(x.dtype), TABLE, torch.bfloat16)
-    found = denoiser(torch.ones(1, 4, 2, 2), 1.0, torch.zeros(1, 1, 1))
+    denoiser = EpsilonDenoiser(lambda x, t, *texts: network(x, t, *texts).to(x.dtype), TABLE, torch.bfloat16)
+    found = denoiser(torch.ones(1, 4, 2, 2), 1.0, SILENCE)
     assert network.calls[0][3] == torch.bfloat16
     assert found.dtype == torch.float32
 
 
-# Guidance -----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("timestep", [0, 300, 999])
+def test_a_network_that_knows_the_velocity_finds_the_clean_latents(timestep):
+    clean, eps = torch.randn(2, 1, 4, 8, 8, generator=torch.Generator().manual_seed(1)).unbind(0)
+    sigma = TABLE[timestep]
+    alpha = 1 / math.sqrt(1 + sigma**2)
+
+    def network(x, t, *texts):
+        assert t.tolist() == [timestep]
+        assert torch.allclose(x, alpha * (clean + sigma * eps), atol=1e-6)
+        return alpha * eps - alpha * sigma * clean
+
+    found = VelocityDenoiser(network, TABLE)(clean + sigma * eps, sigma, SILENCE)
+    assert torch.allclose(found, clean, atol=1e-5)
 
 
-@pytest.fixture
-def latents():
-    return torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(3))
-
-
-@pytest.fixture
-def texts():
-    return torch.randn(2, 2, 77, 8, generator=torch.Generator().manual_seed(4)).unbind(0)
-
-
-def test_guidance_goes_from_uncond_through_cond(wavy, latents, texts):
-    denoiser = EpsilonDenoiser(wavy[0], TABLE)
-    cond, uncond = (denoiser(latents, 2.0, text) for text in texts)
-    found = guided(denoiser, *texts, 7.0, cfg)(latents, 2.0)
-    assert torch.allclose(found, uncond + 7.0 * (cond - uncond), atol=1e-5)
-
-
-def test_both_texts_go_through_the_network_at_once(wavy, latents, texts):
+@pytest.mark.parametrize("timestep", [0, 500, 999])
+def test_velocity_agrees_with_diffusers(wavy, timestep):
     network = wavy[0]
-    guided(EpsilonDenoiser(network, TABLE), *texts, 7.0, cfg)(latents, 2.0)
-    assert [(shape, text) for shape, _, text, _ in network.calls] == [((4, 4, 8, 8), (4, 77, 8))]
+    other = DDIMScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", prediction_type="v_prediction"
+    )
+    other.set_timesteps(1000)
+    sample = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(2))
+    output = network(sample, torch.tensor([float(timestep)]), SILENCE.text)
+    options = {"eta": 0.0, "use_clipped_model_output": False}
+    other.config.clip_sample = False
+    expected = other.step(output, timestep, sample, **options).pred_original_sample
+    sigma = TABLE[timestep]
+    found = VelocityDenoiser(network, TABLE)(sample * math.sqrt(1 + sigma**2), sigma, SILENCE)
+    assert torch.allclose(found, expected, atol=2e-3)
 
 
-def test_texts_of_different_lengths_go_one_after_the_other(wavy, latents, texts):
-    network, (cond, uncond) = wavy[0], texts
-    longer = torch.cat([cond, cond], dim=1)
-    found = guided(EpsilonDenoiser(network, TABLE), longer, uncond, 7.0, cfg)(latents, 2.0)
-    assert [text for _, _, text, _ in network.calls] == [(2, 154, 8), (2, 77, 8)]
-    same_length = guided(EpsilonDenoiser(network, TABLE), cond, uncond, 7.0, cfg)(latents, 2.0)
-    assert torch.allclose(found, same_length, atol=1e-5)  # this network only looks at the mean of the text
+def test_a_denoiser_is_found_by_what_the_network_predicts(wavy):
+    assert type(denoiser_for("epsilon", wavy[0], TABLE)) is EpsilonDenoiser
+    assert type(denoiser_for("v_prediction", wavy[0], TABLE)) is VelocityDenoiser
+    with pytest.raises(UnknownName, match="sample"):
+        denoiser_for("sample", wavy[0], TABLE)
 
 
-@pytest.mark.parametrize("with_uncond", [True, False])
-def test_scale_1_needs_no_uncond(wavy, latents, texts, with_uncond):
-    network, (cond, uncond) = wavy[0], texts
-    denoise = guided(EpsilonDenoiser(network, TABLE), cond, uncond if with_uncond else None, 1.0, cfg)
-    assert torch.equal(denoise(latents, 2.0), EpsilonDenoiser(network, TABLE)(latents, 2.0, cond))
-    assert network.calls[0][0] == (2, 4, 8, 8)
+@pytest.mark.parametrize("given_", [{}, {"vector": torch.ones(2, 3)}, {"concat": torch.ones(2, 5, 2, 2)}])
+def test_the_network_gets_what_there_is(given_):
+    got = []
+
+    def network(x, timestep, text, vector=None, concat=None):
+        got.append((text, vector, concat))
+        return x
+
+    text = torch.ones(2, 7, 3)
+    EpsilonDenoiser(network, TABLE)(torch.ones(2, 4, 2, 2), 1.0, Inputs(text, **given_))
+    assert got[0][0] is text
+    assert got[0][1] is given_.get("vector")
+    assert got[0][2] is given_.get("concat")
 
 
-def test_a_real_unet(latents):
+# Zero terminal SNR -------------------------------------------------------------------------------------------------
+
+
+def test_the_last_level_becomes_pure_noise():
+    found = zero_terminal_snr(TABLE)
+    assert found[0] == pytest.approx(TABLE[0])
+    assert found[-1] == pytest.approx(4518.757, rel=1e-5)
+    assert list(found) == sorted(found)
+    assert all(new >= old * (1 - 1e-9) for new, old in zip(found, TABLE, strict=True))
+
+
+def test_the_rescaled_levels_agree_with_diffusers():
+    other = DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
+    alphas = torch.cumprod(1 - rescale_zero_terminal_snr(other.betas), dim=0)
+    expected = (((1 - alphas) / alphas) ** 0.5).tolist()
+    assert list(zero_terminal_snr(TABLE))[:-1] == pytest.approx(expected[:-1], rel=2e-3)
+
+
+@pytest.mark.parametrize("name", ["Euler", "DPM++ 2M", "DDIM", "UniPC", "DPM++ 2M SDE"])
+def test_samplers_begin_at_pure_noise(samplers, schedules, name):
+    """A velocity network that knows the answer, at all levels including the last."""
+    table, clean = zero_terminal_snr(TABLE), torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+
+    def network(x, timestep, *texts):
+        sigma = sigma_at(timestep.item(), table)
+        alpha = 1 / math.sqrt(1 + sigma**2)
+        eps = (x / alpha - clean) / sigma
+        return alpha * eps - alpha * sigma * clean
+
+    denoiser = VelocityDenoiser(network, table)
+    sampler = samplers[name]
+    plan = SamplingPlan(
+        denoise=lambda x, sigma: denoiser(x, sigma, SILENCE),
+        sampler=sampler,
+        sigmas=sigmas_for(sampler, "Automatic", schedules, 10, table),
+        noise=Noise([1], (4, 8, 8)),
+        on_step=lambda step, x, denoised: None,
+    )
+    assert torch.allclose(text_to_image(plan), clean, atol=0.1)
+
+
+# A real network ----------------------------------------------------------------------------------------------------
+
+
+def test_a_real_unet():
     torch.manual_seed(0)
     unet = UNet2DConditionModel(
         sample_size=8,
@@ -123,11 +191,9 @@ def test_a_real_unet(latents):
         cross_attention_dim=8,
         attention_head_dim=8,
     ).eval()
-    texts = torch.randn(2, 2, 77, 8).unbind(0)
+    latents, text = torch.randn(2, 4, 8, 8), torch.randn(2, 77, 8)
     denoiser = EpsilonDenoiser(lambda x, t, text: unet(x, t, text, return_dict=False)[0], TABLE)
     with torch.inference_mode():
-        found = guided(denoiser, *texts, 5.0, cfg)(latents, TABLE[600])
-        scaled = latents / (1 + TABLE[600] ** 2) ** 0.5
-        cond, uncond = (unet(scaled, 600, text).sample for text in texts)
-    eps = uncond + 5.0 * (cond - uncond)
+        found = denoiser(latents, TABLE[600], Inputs(text))
+        eps = unet(latents / (1 + TABLE[600] ** 2) ** 0.5, 600, text).sample
     assert torch.allclose(found, latents - TABLE[600] * eps, atol=1e-4)

@@ -8,8 +8,8 @@ from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNe
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from modules.diffusion.conditioning import encode
-from modules.diffusion.denoiser import EpsilonDenoiser, guided
-from modules.diffusion.guidance.cfg import cfg
+from modules.diffusion.denoiser import denoiser_for
+from modules.diffusion.guided import Conditions, Guided, Rules, Text, Weighted
 from modules.diffusion.noise import Noise
 from modules.diffusion.sample import SamplingPlan, sigmas_for, text_to_image
 from modules.prompts.chunks import chunks
@@ -59,16 +59,18 @@ def pipeline():
     )
 
 
-def ours(pipeline, samplers, schedules, table, *, steps, scale, seeds):
+def ours(pipeline, samplers, schedules, guidance, table, *, steps, scale, seeds):
     tokenizer = Tokenizer(TOKENIZER)
     cond, uncond = (
-        encode([chunks(prompt, tokenizer)] * len(seeds), pipeline.text_encoder) for prompt in (PROMPT, NEGATIVE)
+        ((steps, Text(encode([chunks(prompt, tokenizer)], pipeline.text_encoder)[0])),) for prompt in (PROMPT, NEGATIVE)
     )
-    denoiser = EpsilonDenoiser(lambda x, t, text: pipeline.unet(x, t, text, return_dict=False)[0], table)
+    conditions = Conditions(positive=[(Weighted(cond),)] * len(seeds), negative=[uncond] * len(seeds))
+    rules = Rules(guidance=guidance["CFG"], scale=scale)
+    denoiser = denoiser_for("epsilon", lambda x, t, text: pipeline.unet(x, t, text, return_dict=False)[0], table)
     sampler = samplers["DDIM"]
     return text_to_image(
         SamplingPlan(
-            denoise=guided(denoiser, cond, uncond, scale, cfg),
+            denoise=Guided(denoiser, conditions, rules, steps),
             sampler=sampler,
             sigmas=sigmas_for(sampler, "Automatic", schedules, steps, table),
             noise=Noise(seeds, (4, 8, 8)),
@@ -78,7 +80,7 @@ def ours(pipeline, samplers, schedules, table, *, steps, scale, seeds):
 
 
 @pytest.mark.parametrize("scale", [1.0, 7.5])
-def test_the_same_latents_as_diffusers(pipeline, samplers, schedules, table, scale):
+def test_the_same_latents_as_diffusers(pipeline, samplers, schedules, guidance, table, scale):
     pipeline.set_progress_bar_config(disable=True)
     seeds = [3, 4]
     expected = pipeline(
@@ -89,12 +91,12 @@ def test_the_same_latents_as_diffusers(pipeline, samplers, schedules, table, sca
         latents=Noise(seeds, (4, 8, 8))(),
         output_type="latent",
     ).images
-    found = ours(pipeline, samplers, schedules, table, steps=10, scale=scale, seeds=seeds)
+    found = ours(pipeline, samplers, schedules, guidance, table, steps=10, scale=scale, seeds=seeds)
     assert torch.allclose(found, expected, atol=2e-3 * expected.abs().max().item())
 
 
-def test_picture_i_of_a_batch_is_the_single_picture_of_its_seed(pipeline, samplers, schedules, table):
+def test_picture_i_of_a_batch_is_the_single_picture_of_its_seed(pipeline, samplers, schedules, guidance, table):
     options = {"steps": 5, "scale": 5.0}
-    batch = ours(pipeline, samplers, schedules, table, seeds=[7, 8, 9], **options)
-    single = [ours(pipeline, samplers, schedules, table, seeds=[seed], **options) for seed in (7, 8, 9)]
+    batch = ours(pipeline, samplers, schedules, guidance, table, seeds=[7, 8, 9], **options)
+    single = [ours(pipeline, samplers, schedules, guidance, table, seeds=[seed], **options) for seed in (7, 8, 9)]
     assert torch.allclose(batch, torch.cat(single), atol=1e-4)
