@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 
 import pytest
 
-from modules.core.image_fields import HIGHEST_SEED
+from modules.core.sampling_fields import HIGHEST_SEED
 from modules.core.requests import EditRequest, FileRecord, ImageRequest, ModelRecord
 from modules.engine.infotexts import Facts, pairs_of
 from modules.prompts.infotext import parse_infotext, write_infotext
