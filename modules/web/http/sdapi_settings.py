@@ -1,5 +1,6 @@
 """`override_settings` of the field's API: settings that hold for one request. And which settings no client may touch."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,8 @@ from modules.web.http.answers import KnownFault
 
 MODEL = "sd_model_checkpoint"
 HASH = "sd_checkpoint_hash"
+BACKGROUND = "img2img_background_color"
+COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 # Never set over HTTP, in silence: the first is a result, the others would let a client open what is closed.
 IGNORED = frozenset({HASH, "api_enable_requests", "api_forbid_local_requests", "api_useragent"})
 
@@ -71,6 +74,8 @@ def checked_setting(name: str, value: Any, studio: Studio) -> Value:
         raise KnownFault("KeyError", repr(name[:200]))
     if name == "sd_vae" and value == "":
         value = setting.default
+    if name == BACKGROUND and not COLOUR.fullmatch(str(value)):
+        raise InvalidRequest(Problem(field=name, message=f"{name} is {str(value)[:80]!r}; write a colour as #rrggbb."))
     try:
         return setting.checked(value)
     except InvalidOption as error:

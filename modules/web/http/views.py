@@ -12,7 +12,20 @@ from modules.services.supervisor import EngineState
 from modules.services.watch import Live
 from modules.storage.records import Job, Picture
 
-PLAIN_JOB = ("id", "number", "kind", "label", "state", "stop", "attempts", "images", "sentence", "detail", "note")
+PLAIN_JOB = (
+    "id",
+    "number",
+    "kind",
+    "label",
+    "state",
+    "stop",
+    "attempts",
+    "images",
+    "sentence",
+    "detail",
+    "note",
+    "result",
+)
 SECRET = frozenset({"api_auth", "gradio_auth"})
 TIMES = ("created", "started", "ended")
 

@@ -145,6 +145,13 @@ def test_a_value_a_setting_cannot_have(api, value):
     assert (answer.status_code, answer.json()["detail"][0]["loc"][-1]) == (422, "CLIP_stop_at_last_layers")
 
 
+@pytest.mark.parametrize("value", ["white", "#fff", "", 7, None, "#gggggg", "#ffffff\n"])
+def test_a_colour_is_a_colour(api, value):
+    assert set_options(api, img2img_background_color=value).status_code == 422
+    assert set_options(api, img2img_background_color="#A0b1c2").status_code == 200
+    set_options(api, img2img_background_color="#ffffff")
+
+
 @pytest.mark.parametrize(
     "name", ["api_auth", "data_dir", "extensions", "custom_code", "__class__", "ckpt_dir", "listen"]
 )
