@@ -90,25 +90,30 @@ def _fill(file: BinaryIO, room: memoryview, file_name: str) -> None:
 
 
 def save(path: Path, named: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write a file so that after a crash the old one or the new one is there. Raises StorageFailed when the disk refuses.
-
-    Tensors of one number type lie together in order of name, the widest type first, which keeps every one aligned.
-    """
+    """Write a file so that after a crash the old one or the new one is there. Raises StorageFailed when the disk refuses."""
     part = path.with_name(f".{path.name[:80]}.{secrets.token_hex(4)}{TEMPORARY}")
-    order = sorted(named, key=lambda name: (-named[name].element_size(), name))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as file:
-            file.write(_header_bytes(order, named, metadata))
-            for name in order:
-                file.write(_bytes_of(named[name]))
-            file.flush()
-            os.fsync(file.fileno())
+            write(file, named, metadata)
         os.replace(part, path)
         sync_folder(path.parent)
     except OSError as error:
         part.unlink(missing_ok=True)
         raise StorageFailed(f"{path.name} could not be written: {error.strerror or error}") from error
+
+
+def write(file: BinaryIO, named: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write to an open file, down to the disk.
+
+    Tensors of one number type lie together in order of name, the widest type first, which keeps every one aligned.
+    """
+    order = sorted(named, key=lambda name: (-named[name].element_size(), name))
+    file.write(_header_bytes(order, named, metadata))
+    for name in order:
+        file.write(_bytes_of(named[name]))
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _header_bytes(order: list[str], named: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
