@@ -11,12 +11,13 @@ ROUNDS = 10
 MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 WEYL = 0x9E3779B9, 0xBB67AE85  # golden ratio and √3 - 1: what the key grows by in each round
 LOW, HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
+BLOCK = 8192  # numbers at a time: what fits into a processor's cache is twice as fast
 
 Words = NDArray[np.uint64]  # each holds 32 bits
 
 
 def philox4x32(counter: tuple[Words, Words, Words, Words], key: int) -> tuple[Words, Words, Words, Words]:
-    """Four random words of 32 bits for each counter of four words, under a key of 64 bits."""
+    """Four random words of 32 bits for each counter of four words, under a key of 64 bits. Shapes broadcast."""
     a, b, c, d = counter
     key_low, key_high = key & 0xFFFFFFFF, (key >> 32) & 0xFFFFFFFF
     for _ in range(ROUNDS):
@@ -45,8 +46,11 @@ class PhiloxGenerator:
 
     def randn(self, shape: tuple[int, ...]) -> Tensor:
         """Unit normal numbers of this shape, float32, on the CPU."""
-        index = np.arange(math.prod(shape), dtype=np.uint64)
-        zeros = np.zeros_like(index)
-        x, y, _, _ = philox4x32((zeros + np.uint64(self._call), zeros, index, zeros), self._key)
+        found = np.empty(math.prod(shape), dtype=np.float32)
+        call, zero = np.array(self._call, dtype=np.uint64), np.array(0, dtype=np.uint64)
+        for first in range(0, len(found), BLOCK):
+            index = np.arange(first, min(first + BLOCK, len(found)), dtype=np.uint64)
+            x, y, _, _ = philox4x32((call, zero, index, zero), self._key)
+            found[first : first + BLOCK] = box_muller(x, y)
         self._call += 1
-        return torch.from_numpy(box_muller(x, y)).reshape(shape)
+        return torch.from_numpy(found).reshape(shape)
