@@ -5,7 +5,7 @@ import json
 
 import pytest
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline
+from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, StableDiffusionXLPipeline
 from diffusers.utils import convert_state_dict_to_kohya
 from peft import LoHaConfig, LoKrConfig, LoraConfig, get_peft_model, get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
@@ -255,3 +255,34 @@ def test_diffusers_metadata_is_that_of_each_network(pipeline, tmp_path):
     tensors = load_file(path)
     save_file(tensors, tmp_path / "bare.safetensors", {"lora_adapter_metadata": json.dumps("nonsense")})
     assert {layer.factor for layer in load(tmp_path / "bare.safetensors").layers} == {1.0}
+
+
+def test_what_diffusers_saves_for_sdxl(sdxl, bits, tmp_path):
+    pipeline = StableDiffusionXLPipeline(
+        vae=AutoencoderKL(block_out_channels=(8,), norm_num_groups=4),
+        tokenizer=None,
+        tokenizer_2=None,
+        scheduler=DDIMScheduler(),
+        add_watermarker=False,
+        **{part: copy.deepcopy(network) for part, network in sdxl.networks.items()},
+    )
+    torch.manual_seed(4)
+    layers = {}
+    for part in sdxl.networks:
+        config = CONFIGS["unet" if part == "unet" else "text_encoder"]
+        getattr(pipeline, part).add_adapter(LoraConfig(**config | {"lora_alpha": config["r"]}))
+        layers[f"{part}_lora_layers"] = get_peft_model_state_dict(getattr(pipeline, part))
+    StableDiffusionXLPipeline.save_lora_weights(tmp_path, **layers)
+    before, plain, own = sdxl.state(), sdxl.outputs(), sdxl.networks
+    for part in own:
+        setattr(sdxl, part, getattr(pipeline, part))
+    expected = sdxl.outputs()
+    for part, network in own.items():
+        setattr(sdxl, part, network)
+    with applied(sdxl.layers, [Use(loaded=load(tmp_path / "pytorch_lora_weights.safetensors"))]) as (matched,):
+        found = sdxl.outputs()
+    assert not matched.missing
+    for part in own:
+        assert close(found[part], expected[part]), part
+        assert not close(found[part], plain[part]), part
+    assert bits(before, sdxl.state())
