@@ -209,6 +209,7 @@ class EngineOptions:
     half: bool = True
     memory: str = "normal"  # normal, medvram, lowvram
     attention: str = "sdpa"  # sdpa, xformers, sub-quadratic
+    compiled: bool = False  # torch.compile for the blocks that repeat
     cached_models: int = 1  # checkpoints kept in memory beside each other, as far as memory allows
     threads: int = 0  # 0: torch's own choice
     disabled: tuple[str, ...] = field(default=())

@@ -65,7 +65,8 @@ class Models:
     """Loads checkpoints through the families that plugins registered.
 
     Up to `limit` stay in memory as long as there is room; the one used longest ago goes first. On a GPU the ones that
-    are not used wait in main memory. `loaded` is told each model that was read from disk.
+    are not used wait in main memory. `loaded` is told each model that was read from disk. `compiled`: whoever draws
+    shall compile the blocks that repeat.
     """
 
     def __init__(
@@ -74,9 +75,10 @@ class Models:
         options: BuildOptions,
         loaded: Callable[[Loaded], None] = lambda one: None,
         limit: int = 1,
+        compiled: bool = False,
     ) -> None:
         self._families, self._options, self._tell = families, options, loaded
-        self.limit = max(1, limit)
+        self.limit, self.compiled = max(1, limit), compiled
         self._held: OrderedDict[tuple[object, ...], Loaded] = OrderedDict()
         self._vaes: OrderedDict[tuple[object, ...], Any] = OrderedDict()
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from modules.core.extension_points import Denoise, OnStep
 from modules.core.requests import EditRequest, ImageRequest
 from modules.diffusion.attention.ways import attention
+from modules.diffusion.compiling import compiled
 from modules.diffusion.denoiser import denoiser_for
 from modules.diffusion.guided import Conditions, Guided, Rules
 from modules.diffusion.noise import Noise
@@ -159,6 +160,8 @@ class _Pass:
         built = loaded.built
         if batch.frugal or batch.context.models.attention == SUB_QUADRATIC:
             blocks.enter_context(attention(SUB_QUADRATIC, built.unet, built.vae))
+        if batch.context.models.compiled:
+            blocks.enter_context(compiled(built.unet))
         denoiser = denoiser_for(built.prediction, built.predict, course.table, built.dtype)
         calls = course.steps * course.sampler.order
         return Guided(denoiser, self._conditions(loaded), self._rules(loaded), calls, calls_done=calls_done)

@@ -53,7 +53,11 @@ class Worker:
             device=self._device, half=options.half, memory=options.memory, attention=options.attention
         )
         self._models = Models(
-            plugins.collect("register_families"), build_options, self._model_loaded, limit=options.cached_models
+            plugins.collect("register_families"),
+            build_options,
+            self._model_loaded,
+            limit=options.cached_models,
+            compiled=options.compiled,
         )
         self._inbox: SimpleQueue[Any] = SimpleQueue()
         self._wishes: dict[str, Wishes] = {}

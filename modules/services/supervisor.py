@@ -199,6 +199,7 @@ class Supervisor(threading.Thread):
             memory=flags.memory,
             attention=ATTENTION.get(str(settings.get("cross_attention_optimization")), "")
             or ("xformers" if flags.xformers else "sdpa"),
+            compiled=bool(settings.get("torch_compile")),
             cached_models=int(settings.get("sd_checkpoints_limit")),
         )
 

@@ -177,3 +177,14 @@ def test_every_option_changes_the_picture_and_is_in_its_text(
     without, heard = (engine.draw(request_of(**values, steps=5), record) for values in (plain, known))
     assert (pixels(without) != pixels(heard)).any()
     assert pictures(without)[0].infotext != pictures(heard)[0].infotext
+
+
+def test_attention_in_pieces_draws_the_same(
+    new_engine: Callable[..., Engine], engine: Engine, record: ModelRecord, request_of: Make
+) -> None:
+    frugal = new_engine(
+        events.EngineOptions(device="cpu", name="cpu", threads=1, attention="sub-quadratic", half=False)
+    )
+    whole = new_engine(events.EngineOptions(device="cpu", name="cpu", threads=1, half=False))
+    found = [pixels(one.draw(request_of(), record)) for one in (frugal, whole)]
+    assert abs(found[0] - found[1]).max() <= 1

@@ -19,6 +19,13 @@ def register_settings() -> list[Setting]:
             help="How attention is computed; sub-quadratic needs the least memory. Holds from the next start on.",
         ),
         Setting(
+            name="torch_compile",
+            default=False,
+            label="Compile the model",
+            section=SECTION,
+            help="Faster steps after a first picture that takes minutes; needs a C++ compiler. Holds from the next start on.",
+        ),
+        Setting(
             name="fp8_storage",
             default="Disable",
             label="FP8 weight",
