@@ -119,7 +119,12 @@ function announce(words) {
 function openTab(id) {
   const buttons = document.querySelectorAll('#tabs button[role="tab"]');
   const wanted = [...buttons].find((one) => one.getAttribute("aria-controls") === `tab_${id}`);
-  wanted?.click();
+  if (wanted) return wanted.click();
+  /* On a narrow page Gradio moves tabs into a menu, where they have nothing but their names. */
+  const panels = [...document.querySelectorAll("#tabs > [role=tabpanel], #tabs > .tabitem")];
+  const at = panels.findIndex((one) => one.id === `tab_${id}`);
+  const name = document.querySelectorAll("#tabs > .tab-wrapper > .tab-container[aria-hidden] button")[at]?.textContent;
+  [...document.querySelectorAll("#tabs .overflow-dropdown button")].find((one) => one.textContent === name)?.click();
 }
 atelier.openTab = openTab;
 
