@@ -495,6 +495,53 @@ def test_the_whole_window_and_back_with_escape(page, picture):
     assert page.locator("at-canvas").bounding_box()["width"] < 900
 
 
+# -- for everybody -----------------------------------------------------------------------------------------------------------------
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+# A check box is reached through its label.
+SMALL_TARGETS = """() => [...document.querySelectorAll('button, a, summary, input:not([type=range]), [role=tab]')]
+    .map(one => one.type === 'checkbox' ? one.closest('label') : one)
+    .filter(one => one.offsetParent && !one.closest('.visually-hidden, .at-offscreen') && one.getBoundingClientRect().height < 43.5)
+    .map(one => one.outerHTML.slice(0, 120))"""
+UNNAMED = """() => [...document.querySelectorAll('button, a, input, textarea')]
+    .filter(one => one.offsetParent && !one.closest('.visually-hidden, .at-offscreen'))
+    .filter(one => !(one.getAttribute('aria-label') || one.labels?.length || one.textContent.trim() || one.title))
+    .map(one => one.outerHTML.slice(0, 120))"""
+
+
+def test_a_phone_scrolls_down_only_and_a_finger_hits_everything(visit, tmp_path):
+    page = visit(**PHONE).open()
+    page.evaluate("atelier.openTab('img2img')")
+    page.locator("at-canvas").wait_for()
+    open_picture(page, file_of(tmp_path, drawn()))
+    page.get_by_role("button", name="Outpainting: extend the picture").click()
+    for head in page.locator("#tab_img2img .at-section > button.label-wrap").all():
+        if head.is_visible() and head.get_attribute("aria-expanded") == "false":
+            head.click()
+    for mode in ("img2img", "sketch", "inpaint", "inpaint_sketch", "inpaint_upload", "batch"):
+        choose(page, mode)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), mode
+        assert page.evaluate(SMALL_TARGETS) == [], mode
+
+
+def test_every_control_has_a_name(page, picture):
+    page.get_by_role("button", name="Outpainting: extend the picture").click()
+    for mode in ("img2img", "sketch", "inpaint", "inpaint_sketch", "inpaint_upload", "batch"):
+        choose(page, mode)
+        assert page.evaluate(UNNAMED) == [], mode
+
+
+def test_modes_are_walked_with_the_arrows_and_focus_is_seen(page):
+    page.locator("#mode_img2img [aria-selected=true]").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#mode_img2img [aria-selected=true]")).to_have_text("Sketch")
+    expect(page.locator("#mode_img2img [aria-selected=true]")).to_be_focused()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#mode_img2img [aria-selected=true]")).to_have_text("Batch")
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+
+
 # -- nothing is lost --------------------------------------------------------------------------------------------------------------
 
 

@@ -458,6 +458,9 @@ edit.copyPrompts = () => {
   if (before.prompt || before.negative_prompt) offerUndo("The prompts of txt2img are here.", () => forms.fill(IMG2IMG, { prompt: before.prompt, negative_prompt: before.negative_prompt }));
 };
 
+/* A result of inpainting takes its mask along. */
+edit.withMask = (picture) => (picture && MASKED.has(edit.mode) && sheet.mask ? { ...picture, mask: sheet.mask } : picture);
+
 /* The result back on the canvas. The mask stays where it was; colour that was painted is in the picture already. */
 edit.again = () => {
   const picture = viewing.selected();

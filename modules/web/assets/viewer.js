@@ -158,7 +158,7 @@ class Viewer extends HTMLElement {
     const edits = this.tab === "img2img" && button("Edit again", () => edit.again(), "Put this picture on the canvas; an inpainting mask stays");
     this.below.replaceChildren(
       element("div", { class: "at-tools" }, edits, ...tools),
-      sendButtons(() => picture, [this.tab]),
+      sendButtons(() => (this.tab === "img2img" ? edit.withMask(picture) : picture), [this.tab]),
       element("pre", { class: "at-infotext", tabindex: "0", "aria-label": "Text of the picture", textContent: picture.infotext }),
     );
   }

@@ -73,8 +73,8 @@ def _inpainting(form: Form) -> None:
     with gr.Accordion("Inpainting", elem_id="img2img_inpaint_section", elem_classes="at-section at-only-masked"):
         element("<at-transparency></at-transparency>", elem_id="img2img_transparency")
         with gr.Row():
-            form.add("mask_blur_x", min_width=120)
-            form.add("inpaint_padding", min_width=120)
+            form.add("mask_blur_x", min_width=180)
+            form.add("inpaint_padding", min_width=180)
         with gr.Row():
             form.add("mask_mode", min_width=120)
             form.add("masked_content", min_width=120)
