@@ -237,5 +237,11 @@ class RefinerFields:
         maximum=1,
         step=0.01,
         infotext="Refiner switch at",
-        help="Part of the steps after which the refiner takes over.",
+        help="Part of the way from noise to picture after which the refiner takes over.",
+    )
+    refiner_by_steps: bool = shown(
+        False,
+        "Switch to the refiner by sampling steps",
+        infotext="Refiner switch by sampling steps",
+        help="Count steps, as older programs did, instead of how much noise is left.",
     )

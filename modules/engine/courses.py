@@ -1,12 +1,13 @@
 """What a request means for the sampler: one course for each pass over the latents, with everything looked up."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from modules.core.extension_points import Sampler
 from modules.core.requests import EditRequest, ImageRequest
-from modules.diffusion.denoiser import zero_terminal_snr
+from modules.diffusion.denoiser import timestep_at, zero_terminal_snr
 from modules.diffusion.sample import LevelOptions, image_levels, schedule_for, schedule_label, sigmas_for
 from modules.engine.job import JobContext
 from modules.engine.models import Loaded
@@ -94,6 +95,16 @@ def sampling_options(request: ImageRequest, course: Course) -> Mapping[str, Any]
     """What samplers may ask for by name; None leaves it to them."""
     names = ("eta", "s_churn", "s_tmin", "s_tmax", "s_noise", "unipc_order")
     return {name: getattr(request, name) for name in names} | {"table": course.table}
+
+
+def steps_before(course: Course, request: ImageRequest) -> int:
+    """How many steps are done before the refiner takes over: by the noise that is left (Podell et al. 2023, §2.5), or by steps."""
+    part = request.refiner_switch_at
+    if request.refiner_by_steps:
+        return math.ceil(part * course.steps)
+    last = len(course.table) - 1
+    timesteps = [timestep_at(sigma, course.table) for sigma in course.sigmas[:-1]]
+    return sum(timestep >= (1 - part) * last for timestep in timesteps)
 
 
 def _table(request: ImageRequest, loaded: Loaded) -> tuple[float, ...]:

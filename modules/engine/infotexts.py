@@ -193,6 +193,7 @@ def _refiner(request: ImageRequest, facts: Facts) -> dict[str, object]:
     return {
         "Refiner": f"{name} [{facts.refiner.short_hash}]" if facts.refiner.short_hash else name,
         "Refiner switch at": brief(request.refiner_switch_at),
+        "Refiner switch by sampling steps": True if request.refiner_by_steps else None,
     }
 
 

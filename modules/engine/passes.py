@@ -1,6 +1,5 @@
 """The passes over a batch's latents: the first, the one after enlarging, and a refiner that takes over in between."""
 
-import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from modules.diffusion.guided import Conditions, Guided, Rules
 from modules.diffusion.noise import Noise
 from modules.diffusion.relay import Relay
 from modules.diffusion.sample import SamplingPlan, SoftMask, image_to_image, masked, text_to_image
-from modules.engine.courses import Course, sampling_options
+from modules.engine.courses import Course, sampling_options, steps_before
 from modules.engine.edits import Ground, latent_mask, seen_by_editing, seen_by_inpainting, start_latents, with_content
 from modules.engine.embeddings import EmbeddingFiles
 from modules.engine.equipped import equipped
@@ -145,9 +144,9 @@ class _Pass:
         )
 
     def _relay(self, first: Denoise, refiner: Callable[[], Loaded]) -> Denoise:
-        """The refiner begins with the step at which its part of the steps begins."""
+        """The first model until the refiner's part of the way begins, then the refiner."""
         course = self._course
-        after = math.ceil(self._batch.request.refiner_switch_at * course.steps) * course.sampler.order
+        after = course.sampler.order * steps_before(course, self._batch.request)
         if after >= course.steps * course.sampler.order:
             return first
         return Relay(first, lambda: self._denoise(self._blocks, refiner(), after), after)

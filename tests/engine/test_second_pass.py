@@ -1,9 +1,11 @@
 """Hires fix: a second pass at a larger size, in a real engine process."""
 
+import importlib
 import io
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,8 @@ from PIL import Image
 
 from modules.core import events
 from modules.core.requests import ImageRequest, ModelRecord
+from modules.diffusion.denoiser import sigma_table, timestep_at
+from modules.engine.courses import steps_before
 from modules.engine.enlarging import LATENT, Target, latents_enlarged, target_of
 from modules.prompts.infotext import parse_infotext
 from tests.engine.engine_process import Engine, pictures, record_of
@@ -105,6 +109,32 @@ def test_a_refiner_takes_over(
     refined = only(engine.draw(request, record, models=(record, refiner)))
     assert (pixels(refined) == pixels(plain)).all() == same
     assert parse_infotext(refined.infotext)["Refiner"] == "other"
+
+
+@pytest.mark.parametrize(
+    ("sigmas", "switch", "by_steps", "steps"),
+    [
+        ("Uniform", 0.8, False, 8),
+        ("Uniform", 0.5, False, 5),
+        ("Karras", 0.8, False, 8),
+        ("Exponential", 0.2, False, 2),
+        ("Uniform", 0.8, True, 8),
+        ("Karras", 0.25, True, 3),
+        ("Uniform", 1.0, False, 10),
+    ],
+)
+def test_when_the_refiner_begins(sigmas: str, switch: float, by_steps: bool, steps: int) -> None:
+    """Among 10 steps: with even timesteps both rules agree; others linger where there is little noise."""
+    schedule = importlib.import_module(f"modules.diffusion.schedules.{sigmas.lower()}").register_schedules()[0]
+    table = sigma_table()
+    course = SimpleNamespace(sigmas=schedule.sigmas(10, table), table=table, steps=10)
+    request = ImageRequest(refiner_switch_at=switch, refiner_by_steps=by_steps)
+    expected = steps
+    if not by_steps and sigmas != "Uniform":
+        left = [timestep_at(sigma, table) for sigma in course.sigmas[:-1]]
+        expected = len([one for one in left if one >= (1 - switch) * 999])
+        assert expected < len(left)
+    assert steps_before(course, request) == expected
 
 
 def test_pictures_of_a_batch_do_not_touch_each_other(engine: Engine, record: ModelRecord, request_of: Make) -> None:
