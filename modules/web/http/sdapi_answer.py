@@ -9,7 +9,6 @@ from typing import Any
 from starlette.responses import Response
 
 from modules.core.errors import UnknownName
-from modules.core.fields import shown_fields
 from modules.core.requests import EditRequest, ImageRequest, ModelRecord
 from modules.imaging.grid import grid
 from modules.imaging.metadata import MOST_PIXELS, open_picture, png_bytes
@@ -24,16 +23,9 @@ from modules.web.http.sdapi_settings import overrides_of
 # Keys that `info` has a place of its own for.
 OWN_PLACE = frozenset(
     [
-        "Steps",
-        "Sampler",
-        "CFG scale",
-        "Seed",
-        "Model",
-        "VAE",
-        "Clip skip",
-        "Denoising strength",
-        "Variation seed",
-        "Variation seed strength",
+        *("Prompt", "Negative prompt", "Steps", "Sampler", "CFG scale", "Seed", "Size-1", "Size-2", "Clip skip"),
+        *("Model", "Model hash", "VAE", "VAE hash", "Denoising strength", "Version", "Face restoration"),
+        *("Variation seed", "Variation seed strength", "Seed resize from-1", "Seed resize from-2"),
     ]
 )
 
@@ -101,7 +93,7 @@ def info_of(
         "seed_resize_from_w": body.said("seed_resize_from_w"),
         "seed_resize_from_h": body.said("seed_resize_from_h"),
         "denoising_strength": _strength(request, body),
-        "extra_generation_params": _others(request),
+        "extra_generation_params": _others(infotexts),
         "index_of_first_image": int(has_grid),
         "infotexts": list(infotexts),
         "styles": body.styles or [],
@@ -158,12 +150,10 @@ def _strength(request: ImageRequest, body: ImageBody) -> float | None:
     return request.denoising_strength if used else body.denoising_strength
 
 
-def _others(request: ImageRequest) -> dict[str, Any]:
-    """What the picture's text says of the request beyond the keys above."""
-    fields = [(one, known) for one, known in shown_fields(request) if known.infotext not in ("", *OWN_PLACE)]
-    values = {known.infotext: (getattr(request, one.name), one.default) for one, known in fields}
-    different = {key: value for key, (value, default) in values.items() if value != default}
-    return {"Schedule type": request.schedule} | different
+def _others(infotexts: Sequence[str]) -> dict[str, Any]:
+    """What the first picture's text says beyond the keys above."""
+    found = parse_infotext(infotexts[0], absent=False, backward=False) if infotexts else {}
+    return {key: value for key, value in found.items() if key not in OWN_PLACE}
 
 
 def _written(infotexts: Sequence[str], key: str) -> str:
