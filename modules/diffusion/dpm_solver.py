@@ -34,8 +34,8 @@ class Start:
         """The noise at the start."""
         if self.at not in self.slopes:
             sigma = sigma_of(self.at)
-            self.denoised = self.denoise(self.x, sigma)
-            self.slopes[self.at] = (self.x - self.denoised) / sigma
+            denoised = self.denoised = self.denoise(self.x, sigma)
+            self.slopes[self.at] = (self.x - denoised) / sigma
             self.calls += 1
         return self.slopes[self.at]
 

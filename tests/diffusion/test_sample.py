@@ -73,18 +73,40 @@ def test_a_variance_preserving_sampler_starts_and_ends_in_its_own_form():
     assert torch.allclose(found, noise * math.sqrt(5.0) / math.sqrt(1.25))
 
 
-def test_a_sampler_gets_the_options_it_names():
+def greedy_options(names, **given):
+    """What a sampler that names these options gets."""
     got = []
 
     def greedy(denoise, x, sigmas, on_step, **options):
         got.append(options)
         return x
 
-    for options in ((), ("noise",), ("noise", "eta")):
-        text_to_image(plan(Sampler(name="Greedy", sample=greedy, options=options), eta=0.5))
-    text_to_image(plan(Sampler(name="Greedy", sample=greedy, options=("eta",))))
-    assert [set(options) for options in got] == [set(), {"noise"}, {"noise", "eta"}, set()]
-    assert got[2]["eta"] == 0.5
+    text_to_image(plan(Sampler(name="Greedy", sample=greedy, options=names), options=given))
+    return got[0]
+
+
+def test_a_sampler_gets_the_options_it_names():
+    given = {"eta": 0.5, "s_churn": 3.0, "table": [1.0, 2.0]}
+    assert greedy_options((), **given) == {}
+    assert set(greedy_options(("noise",), **given)) == {"noise"}
+    assert greedy_options(("eta", "table"), **given) == {"eta": 0.5, "table": [1.0, 2.0]}
+
+
+def test_what_is_not_said_is_the_samplers_own():
+    assert greedy_options(("eta", "s_tmax", "s_tmin", "s_noise"), eta=None, s_tmax=0.0, s_tmin=0.0) == {"s_tmin": 0.0}
+    assert greedy_options(("s_tmax",), s_tmax=5.0) == {"s_tmax": 5.0}
+
+
+def test_a_brownian_path_spans_the_levels_of_the_plan():
+    brownian = greedy_options(("brownian",))["brownian"]
+    assert torch.equal(brownian(14.0, 3.0), Noise([1], SHAPE).brownian([14.0, 3.0, 0.0])(14.0, 3.0))
+
+
+def test_the_noise_multiplier_of_sgm():
+    started = []
+    sampler = Sampler(name="Watch", sample=lambda denoise, x, sigmas, on_step: started.append(x) or x)
+    text_to_image(plan(sampler, sgm_noise=True))
+    assert torch.allclose(started[0], Noise([1], SHAPE)() * math.sqrt(1 + 14.0**2))
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
@@ -127,8 +149,9 @@ def test_the_host_never_waits_for_a_number_while_it_samples(samplers, wavy, tabl
     for sampler in samplers.values():
         asked.clear()
         with Watching():
-            text_to_image(plan(sampler, denoise=denoise))
-        assert len(asked) <= 1
+            text_to_image(plan(sampler, denoise=denoise, options={"table": table}))
+        steps_by_error = sampler.name == "DPM adaptive"  # which it has to know
+        assert len(asked) <= (100 if steps_by_error else 1), sampler.name
 
 
 class _Forgetful(list):
