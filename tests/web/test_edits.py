@@ -1,16 +1,16 @@
 """What the img2img tab's script sends beside the form: read strictly, because it comes from outside."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 import pytest
 
 from modules.core.errors import InvalidRequest, QueueFull
-from modules.core.requests import EditRequest, ImageRequest
+from modules.core.requests import EditRequest
 from modules.web.widgets import generating
-from modules.web.widgets.edits import edit_defaults, with_task
+from modules.web.widgets.edits import with_task
 from modules.web.widgets.form import Form
 
 TASK = {"init_images": ["a" * 64], "mask": "b" * 64, "outpaint": [8, 0, 16, 0]}
@@ -76,30 +76,10 @@ class Settings:
     def get(self, name: str) -> Any:
         return self.values[name]
 
-    def all(self) -> dict[str, Any]:
-        return self.values
-
-
-@dataclass
-class Desk:
-    plain: ImageRequest = field(default_factory=ImageRequest)
-
-    def defaults(self) -> ImageRequest:
-        return self.plain
-
 
 @dataclass
 class Studio:
     settings: Settings
-    desk: Desk = field(default_factory=Desk)
-
-
-def test_an_edit_starts_as_settings_and_model_say():
-    studio = Studio(Settings(img2img_color_correction=True, clip_skip=1), Desk(ImageRequest(width=128, clip_skip=2)))
-    request = edit_defaults(studio)
-    assert isinstance(request, EditRequest)
-    assert (request.width, request.clip_skip, request.color_correction) == (128, 2, True)
-    assert request.denoising_strength == 0.75  # an edit's own, not that of the second pass
 
 
 @pytest.fixture

@@ -12,9 +12,10 @@ from gradio.components import Component
 
 from modules.core.errors import AtelierError
 from modules.core.extension_points import Tab, hookimpl
+from modules.core.requests import EditRequest
 from modules.web.widgets import generating, sections
 from modules.web.widgets.choices import keep_fresh
-from modules.web.widgets.edits import edit_defaults, with_task
+from modules.web.widgets.edits import with_task
 from modules.web.widgets.form import Form
 from modules.web.widgets.instant import INSTANT, element
 
@@ -25,7 +26,7 @@ ADVANCED = ("initial_noise_multiplier", "extra_noise", "inpainting_mask_weight",
 
 def build(studio: Any) -> None:
     """Place everything; called once, in the tab's context."""
-    form = Form(ID, lambda: edit_defaults(studio))
+    form = Form(ID, lambda: studio.desk.defaults(kind=EditRequest))
     with gr.Column(elem_id="img2img_layout", elem_classes="at-studio"):
         generating.prompts(form)
         buttons = generating.actions(ID)

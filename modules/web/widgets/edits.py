@@ -2,21 +2,13 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 from modules.core.errors import InvalidRequest, Problem
-from modules.core.requests import EditRequest, ImageRequest
-from modules.services.request_defaults import defaults_from
+from modules.core.requests import EditRequest
 
 MOST_PICTURES = 64
-
-
-def edit_defaults(studio: Any) -> EditRequest:
-    """An edit as settings and model suggest it: a request for a picture, and what only edits have."""
-    plain: ImageRequest = studio.desk.defaults()
-    shared = {one.name: getattr(plain, one.name) for one in fields(ImageRequest) if one.name != "denoising_strength"}
-    return EditRequest(**shared | defaults_from(studio.settings, EditRequest))
 
 
 def with_task(request: EditRequest, text: str) -> EditRequest:
