@@ -2,6 +2,7 @@
 
 import base64
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter
@@ -10,7 +11,6 @@ from modules.core.extension_points import Routes, hookimpl
 from modules.core.requests import EditRequest, ImageRequest
 from modules.services.studio import Studio
 from modules.services.watch import Live
-from modules.storage.records import Job
 from modules.web.http.limits import new_router
 from modules.web.http.people import Owner
 from modules.web.http.sdapi_answer import timestamp
@@ -42,41 +42,57 @@ def build(studio: Studio) -> APIRouter:
 
 
 def _idle() -> dict[str, Any]:
-    return _answer(0.0, 0.0, _state("", 0, 0, 0, 0, "0"), None, None)
+    return _answer(0.0, 0.0, _state("", Place(0, 0, 0, 0), "0"), None, None)
 
 
-def parts_of(job: Job) -> int:
-    """How many batches a job has; a second pass counts as one more of each."""
-    request = job.request
+@dataclass(frozen=True)
+class Place:
+    """Where a job is, as the field counts: pass `number` of `count`, and `step` of `steps` in it."""
+
+    count: int
+    number: int
+    step: int
+    steps: int
+
+
+def place_of(live: Live) -> Place:
+    """Each batch is a pass, and where there is a second pass at a larger size, two."""
+    request = live.job.request
     if not isinstance(request, ImageRequest):
-        return 1
-    second = request.enable_hr and not isinstance(request, EditRequest)
-    return request.batch_count * (2 if second else 1)
+        return Place(1, 0, live.step, live.steps)
+    batches = request.batch_count
+    done = live.step / live.steps if live.steps else 0.0
+    batch = max(0, min(batches - 1, round(live.fraction * batches - done)))
+    if not request.enable_hr or isinstance(request, EditRequest):
+        return Place(batches, batch, live.step, live.steps)
+    first = min(request.steps, live.steps)
+    if live.step <= first:
+        return Place(2 * batches, 2 * batch, live.step, first)
+    return Place(2 * batches, 2 * batch + 1, live.step - first, live.steps - first)
 
 
 def _busy(live: Live, shows: bool) -> dict[str, Any]:
-    job, count = live.job, parts_of(live.job)
-    number = min(count - 1, int(live.fraction * count + 1e-6))
+    job = live.job
     done = min(1.0, STARTED + live.fraction)
     elapsed = max(0.0, time.time() - (job.started or job.created))
     left = elapsed / done - elapsed if live.eta is None else live.eta
-    state = _state(NAMES.get(job.kind, job.kind), count, number, live.step, live.steps, timestamp(job.started))
+    state = _state(NAMES.get(job.kind, job.kind), place_of(live), timestamp(job.started))
     state |= {"interrupted": bool(job.stop), "stopping_generation": bool(job.stop)}
     image = base64.b64encode(live.preview).decode() if shows and live.preview else None
     return _answer(done, left, state, image, live.doing or None)
 
 
-def _state(job: str, count: int, number: int, step: int, steps: int, moment: str) -> dict[str, Any]:
+def _state(job: str, place: Place, moment: str) -> dict[str, Any]:
     return {
         "skipped": False,
         "interrupted": False,
         "stopping_generation": False,
         "job": job,
-        "job_count": count,
+        "job_count": place.count,
         "job_timestamp": moment,
-        "job_no": number,
-        "sampling_step": step,
-        "sampling_steps": steps,
+        "job_no": place.number,
+        "sampling_step": place.step,
+        "sampling_steps": place.steps,
     }
 
 
