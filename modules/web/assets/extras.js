@@ -195,18 +195,26 @@ function extrasTarget({ width, height }, values) {
 /* -- results -------------------------------------------------------------------------------------------------------------- */
 
 /* Results of the job that is followed, with the pictures they were made of: only the job in full knows those. */
-async function extrasFollow(live) {
-  if (live?.kind !== "upscale" || (live.id === extras.job && live.pictures.length === extras.results.length)) return;
-  const fresh = live.id !== extras.job;
-  extras.job = live.id;
-  memory.set("extras.job", live.id);
-  if (fresh) Object.assign(extras, { results: [], chosen: 0 });
-  await extrasShow(live.id);
+function extrasFollow(live) {
+  if (live?.kind !== "upscale") return;
+  if (live.id !== extras.job) {
+    Object.assign(extras, { job: live.id, results: [], chosen: 0 });
+    memory.set("extras.job", live.id);
+    tell("extras results");
+  }
+  if (live.pictures.length > extras.results.length) extrasShow(live.id);
 }
 
-async function extrasShow(id) {
-  const job = await ask(`api/v1/jobs/${id}`).catch(() => null);
-  if (!job || id !== extras.job || job.kind !== "upscale") return;
+/* An answer may be overtaken by a later one that knows more, or not come at all while the server is busy. */
+async function extrasShow(id, tries = 5) {
+  let job;
+  try {
+    job = await ask(`api/v1/jobs/${id}`);
+  } catch (trouble) {
+    if (trouble.status !== 404 && tries) setTimeout(() => extrasShow(id, tries - 1), 1000);
+    return;
+  }
+  if (id !== extras.job || job.kind !== "upscale" || job.pictures.length < extras.results.length) return;
   const { pictures, names } = job.request;
   extras.results = job.pictures.map((one) => ({ ...one, before: `api/v1/inputs/${pictures[one.index]}`, name: names[one.index] ?? "" }));
   tell("extras results");
