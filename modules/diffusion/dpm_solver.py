@@ -84,7 +84,8 @@ def noisy_target(start: float, to: float, end: float, eta: float) -> tuple[float
 
 
 def ends_of(sigmas: Sequence[float], table: Sequence[float]) -> tuple[float, float]:
-    """(lambda of the first level, lambda of the last one above 0); where that is the same, the model's lowest is the last."""
-    above = [sigma for sigma in sigmas if sigma > 0]
-    last = above[-1] if len(above) > 1 else min(table[0], above[0] / 2)
-    return -math.log(above[0]), -math.log(last)
+    """(lambda of the first level, lambda of the model's lowest): what is left of the noise there cannot be seen.
+
+    The schedule's last level above 0 would not do: SGM Uniform's is 0.6.
+    """
+    return -math.log(sigmas[0]), -math.log(min(table[0], sigmas[0] / 2))

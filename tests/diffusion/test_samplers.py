@@ -81,7 +81,7 @@ def error_after(sampler, ideal, steps, **options):
     s, first, last = 0.7, 10.0, 0.1
     x = torch.linspace(-20, 20, 64, dtype=torch.float64).view(1, 4, 4, 4)
     exact = x * math.sqrt((s**2 + last**2) / (s**2 + first**2))
-    found = sample(sampler, ideal(s), x, falling(first, last, steps), **options)
+    found = sample(sampler, ideal(s), x, falling(first, last, steps), table=[last, first], **options)
     return (found - exact).abs().max().item()
 
 
@@ -197,7 +197,7 @@ def test_fresh_noise_leaves_the_distribution_as_it_is(samplers, ideal, name, opt
     sigmas = karras(100 if name in BROWNIAN else 400, (last, 10.0))
     noise = Noise([3], (4, 32, 32))
     start = noise() * math.sqrt(s**2 + sigmas[0] ** 2)  # what latents ~ N(0, s²) look like at that level
-    found = sample(samplers[name], ideal(s), start, sigmas, noise=noise, **options)
+    found = sample(samplers[name], ideal(s), start, sigmas, noise=noise, table=[last, 10.0], **options)
     assert found.std().item() == pytest.approx(s, rel=0.04)  # the last step to 0 shortens by 0.3 %
     assert abs(found.mean().item()) < 0.05
     assert abs((found * start).mean().item() / (found.std() * start.std()).item()) < 0.97
@@ -273,6 +273,16 @@ def test_restarts_are_those_of_the_field():
 def test_a_restart_far_below_its_window_is_none():
     pairs = restart_steps(karras(24, (0.03, 0.05)))
     assert all(before[1] == after[0] for before, after in pairwise(pairs))
+
+
+@pytest.mark.parametrize("name", sorted(OWN_STEPS))
+@pytest.mark.parametrize("schedule", ["SGM Uniform", "Karras", "KL Optimal"])
+def test_steps_of_their_own_end_where_the_model_ends(samplers, schedules, table, name, schedule):
+    """Whatever the schedule's last level is, the noise has to go."""
+    clean = torch.randn(1, *SHAPE, generator=torch.Generator().manual_seed(1))
+    sigmas = sigmas_for(samplers[name], schedule, schedules, 12, table)
+    found = sample(samplers[name], lambda x, sigma: clean, torch.ones(1, *SHAPE) * sigmas[0], sigmas)
+    assert torch.allclose(found, clean, atol=0.12)
 
 
 @pytest.mark.parametrize("calls", range(1, 40))

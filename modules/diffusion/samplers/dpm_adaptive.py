@@ -1,7 +1,7 @@
 """DPM-Solver-12/23 with steps as long as the error allows: Lu et al. 2022, arXiv:2206.00927, Algorithm 3, appendix C.
 
 The step length is steered as in Söderlind 2003, "Digital filters in adaptive time-stepping", by k-diffusion's constants.
-`sigmas` gives the ends only; it ends at the lowest level above 0.
+`sigmas` gives the beginning only; it ends at the model's lowest level.
 """
 
 import math

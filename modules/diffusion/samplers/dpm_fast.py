@@ -1,6 +1,6 @@
 """DPM-Solver-fast: third-order steps of equal length in log sigma, as many as n calls allow: arXiv:2206.00927, §3.4, D.2.
 
-With eta each of them is an ancestral step. It ends at the lowest level above 0. `sigmas` gives ends and n only.
+With eta each of them is an ancestral step. `sigmas` gives beginning and n only; it ends at the model's lowest level.
 """
 
 from collections.abc import Callable, Sequence
