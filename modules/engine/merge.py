@@ -22,6 +22,7 @@ from modules.core.requests import MergeRequest, ModelRecord
 from modules.core.tensorfile import Header
 from modules.engine.job import JobContext
 from modules.engine.tensor_stream import Planned, Source, dtype_of, opened, write
+from modules.families.vae import in_checkpoint
 
 FIRST = "model.diffusion_model.input_blocks.0.0.weight"
 VAE = "first_stage_model."
@@ -38,7 +39,7 @@ class _Sources:
     a: Source
     b: Source | None
     c: Source | None
-    vae: Source | None
+    vae: Mapping[str, Tensor] | None
 
 
 def run(request: MergeRequest, context: JobContext) -> None:
@@ -49,7 +50,7 @@ def run(request: MergeRequest, context: JobContext) -> None:
     _sweep(context.checkpoints)
     with ExitStack() as closing:
         files = [closing.enter_context(opened(_file(record))) for record in records]
-        vae = closing.enter_context(opened(_vae(context))) if request.vae not in ("", "None") else None
+        vae = in_checkpoint(_vae(context)) if request.vae not in ("", "None") else None
         a, b, c = (*files, None, None)[:3]
         planned = plan(request, _Sources(a=a, b=b, c=c, vae=vae))
         metadata = _metadata(request, records, a.header, target.stem)
@@ -159,18 +160,21 @@ def _rounded(tensor: Tensor, dtype: torch.dtype, name: str) -> Tensor:
     return result
 
 
-def _baked(vae: Source, planned: Mapping[str, Planned], half: bool) -> dict[str, Planned]:
-    """The autoencoder's tensors under the names that a checkpoint has for them."""
-    prefix = VAE if any(name.startswith(VAE) for name in vae.header.shapes) else ""
-    wanted = {name for name in planned if name.startswith(VAE)}
-    found = {name: prefix + name.removeprefix(VAE) for name in wanted}
-    missing = sorted(name for name, source in found.items() if vae.header.shapes.get(source) != planned[name].shape)
+def _baked(vae: Mapping[str, Tensor], planned: Mapping[str, Planned], half: bool) -> dict[str, Planned]:
+    """The autoencoder's tensors, in place of those the model has."""
+    wanted = {name: one.shape for name, one in planned.items() if name.startswith(VAE)}
+    missing = sorted(name for name, shape in wanted.items() if name not in vae or tuple(vae[name].shape) != shape)
     if missing or not wanted:
         raise InvalidModelFile(
             f"This autoencoder cannot be put in: it has no {(missing or [VAE])[0]} of the model's shape; "
-            "choose a VAE for this family, in the layout of checkpoints."
+            "choose a VAE for this family."
         )
-    return {name: _kept(vae, source, half) for name, source in found.items()}
+    return {name: _given(vae[name], name, half) for name in wanted}
+
+
+def _given(tensor: Tensor, name: str, half: bool) -> Planned:
+    dtype = torch.float16 if half and tensor.dtype.is_floating_point else tensor.dtype
+    return Planned(shape=tuple(tensor.shape), dtype=dtype, make=lambda: _rounded(tensor, dtype, name))
 
 
 # -- the file ------------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Every model file as a card: what it is, what people wrote beside it, its picture. Named by ids, never by paths."""
 
 import json
+import threading
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from modules.core.errors import InvalidModelFile, NotFound
 from modules.core.places import FOLDERS, Places
 from modules.core.requests import FileRecord, ModelRecord
 from modules.core.tensorfile import read_header
+from modules.families.convert import convert
 from modules.services.cards_trash import Trash
 from modules.services.library import Library, readable
 from modules.services.shelf import PICKLES, Shelf
@@ -54,6 +56,7 @@ class Cards:
     def __init__(self, library: Library, shelf: Shelf, places: Places) -> None:
         self._library, self._shelf, self._places = library, shelf, places
         self._trash = Trash(places.cache / "trash.json")
+        self._one_conversion = threading.Lock()
 
     def all(self) -> tuple[Card, ...]:
         """Checkpoints first, then kind by kind, in the order of the lists."""
@@ -129,6 +132,19 @@ class Cards:
         """Take it out of the trash again. Raises NotFound, StorageFailed."""
         self._trash.restore(token)
         self.refresh()
+
+    def convert(self, id: str) -> Card:
+        """Make a safetensors file of a pickle, which stays; takes minutes for a large one. Answers the new card.
+
+        It is read in a process of its own, which can do nothing but that. Raises NotFound, InvalidModelFile, StorageFailed.
+        """
+        card = self.find(id)
+        if not card.convertible:
+            raise InvalidModelFile(f"{card.path.name} need not be converted.")
+        with self._one_conversion:
+            made = convert(card.path)
+        self.refresh()
+        return next(one for one in self.all() if one.path == made)
 
     # -- inside ------------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from modules.core.named import closest, folded
 from modules.core.places import Places
 from modules.core.requests import ModelRecord
 from modules.core.tensorfile import read_header
+from modules.families.folder import is_model_folder
 from modules.services.library_hashes import Hashes, Stamp, sha256, stamp
 from modules.services.shelf_base import base_of, native_side
 
@@ -147,11 +148,6 @@ class Library:
             plain = ModelRecord(name="", path="", title="", size=found.size, modified=found.modified)
             self._headers[found] = _described(plain, path)
         return replace(self._headers[found][0], **named)
-
-
-def is_model_folder(path: Path) -> bool:
-    """Whether a folder holds one model in the layout of diffusers: parts in folders of their own."""
-    return (path / "model_index.json").is_file()
 
 
 def is_model_file(path: Path) -> bool:

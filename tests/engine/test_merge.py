@@ -21,6 +21,7 @@ from tests.engine.engine_process import record_of
 UNET = "model.diffusion_model."
 FIRST = UNET + "input_blocks.0.0.weight"
 VAE = "first_stage_model."
+SIGN = "decoder.mid.block_1.conv1.weight"  # by which a file is known as an autoencoder
 
 
 def weights(seed, channels=4, dtype=torch.float32, **more):
@@ -37,6 +38,7 @@ def weights(seed, channels=4, dtype=torch.float32, **more):
         UNET + "nothing": drawn(0),
         VAE + "encoder.conv_in.weight": drawn(4, 3, 3, 3),
         VAE + "decoder.conv_out.bias": drawn(3),
+        VAE + SIGN: drawn(2, 2, 3, 3),
         "cond_stage_model.transformer.text_model.embeddings.position_ids": torch.arange(77)[None] + seed,
         **more,
     }
@@ -192,7 +194,11 @@ def test_models_that_do_not_fit_name_the_first_tensor(tmp_path):
 @pytest.mark.parametrize("prefix", ["", VAE])
 def test_another_autoencoder(tmp_path, prefix):
     a = weights(1)
-    own = {f"{prefix}encoder.conv_in.weight": torch.ones(4, 3, 3, 3), f"{prefix}decoder.conv_out.bias": torch.ones(3)}
+    own = {
+        f"{prefix}encoder.conv_in.weight": torch.ones(4, 3, 3, 3),
+        f"{prefix}decoder.conv_out.bias": torch.ones(3),
+        f"{prefix}{SIGN}": torch.ones(2, 2, 3, 3),
+    }
     vae = saved(tmp_path, "vae", own | {f"{prefix}loss.discriminator": torch.ones(9)})
     file = FileRecord(kind="vae", name="vae", path=vae.path, size=1, modified=1)
     known = request(method="No interpolation", vae="vae")
@@ -205,9 +211,11 @@ def test_another_autoencoder(tmp_path, prefix):
 
 
 def test_an_autoencoder_of_another_kind(tmp_path):
-    vae = saved(tmp_path, "vae", {"decoder.up_blocks.0.weight": torch.ones(1)})
+    vae = saved(tmp_path, "vae", {SIGN: torch.ones(1)})
     file = FileRecord(kind="vae", name="vae", path=vae.path, size=1, modified=1)
-    with pytest.raises(InvalidModelFile, match="cannot be put in: it has no first_stage_model.decoder.conv_out.bias"):
+    with pytest.raises(
+        InvalidModelFile, match=r"cannot be put in: it has no first_stage_model\.decoder\.conv_out\.bias"
+    ):
         merged(
             tmp_path,
             request(vae="vae"),
@@ -389,3 +397,20 @@ def test_two_at_once_do_not_touch_each_other(tmp_path):
     for thread in threads:
         thread.join()
     assert sorted(name for context in contexts for name in context.result) == [f"{n}.safetensors" for n in range(4)]
+
+
+def test_a_whole_small_model_with_its_own_autoencoder_in_diffusers_form(tmp_path, small_file):
+    """What diffusers saves goes back to where it came from, bit for bit."""
+    from modules.families.built import BuildOptions
+    from modules.families.kinds import sd15
+
+    (family,) = [one for one in sd15.register_families() if one.matches(read_header(small_file).shapes)]
+    built = family.build(small_file, BuildOptions(device=torch.device("cpu"), half=False))
+    built.vae.to(torch.float16).save_pretrained(tmp_path / "vae")
+    path = tmp_path / "vae" / "diffusion_pytorch_model.safetensors"
+    config = {"atelier.config": json.dumps({"vae": dict(built.config["vae"])})}
+    save_file(load_file(path), path, config)
+    file = FileRecord(kind="vae", name="vae", path=str(path), size=1, modified=1)
+    asked = request(method="No interpolation", vae="vae", half=True)
+    found, _, _ = merged(tmp_path, asked, record_of(small_file), files=[file])
+    same(found, load_file(small_file))

@@ -7,7 +7,7 @@ import pytest
 from services.small_things import write_checkpoint
 from services.test_shelf import CROSS, LORA, lora, write_tensors
 
-from modules.core.errors import NotFound, StorageFailed
+from modules.core.errors import InvalidModelFile, NotFound, StorageFailed
 from modules.core.places import Places
 from modules.services import cards_trash
 from modules.services.cards import KINDS, Cards
@@ -198,3 +198,33 @@ def test_a_folder_that_cannot_be_written(places, cards):
     with pytest.raises(StorageFailed):
         listed.remove(by_name(listed, "style").id)
     path.parent.chmod(0o700)
+
+
+# -- conversion ------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_pickle_becomes_a_safetensors_file(places, cards):
+    import torch
+
+    folder = places.models / "Stable-diffusion"
+    folder.mkdir(parents=True)
+    torch.save({"state_dict": {"model.x": torch.arange(6.0)}}, folder / "old.ckpt")
+    listed = cards()
+    made = listed.convert(by_name(listed, "old").id)
+    assert (made.path, made.problem, made.convertible) == (folder / "old.safetensors", "", False)
+    assert (folder / "old.ckpt").is_file()
+    with pytest.raises(InvalidModelFile, match="need not be converted"):
+        listed.convert(made.id)
+
+
+def test_a_pickle_that_wants_more_is_refused(places, cards, tmp_path):
+    """Row 22."""
+    canary = tmp_path / "canary"
+    folder = places.models / "Stable-diffusion"
+    folder.mkdir(parents=True)
+    (folder / "bad.ckpt").write_bytes(b"cposix\nsystem\n(S'touch " + os.fsencode(canary) + b"'\ntR.")
+    listed = cards()
+    with pytest.raises(InvalidModelFile, match="was not converted"):
+        listed.convert(by_name(listed, "bad").id)
+    assert not canary.exists()
+    assert [one.name for one in folder.iterdir()] == ["bad.ckpt"]

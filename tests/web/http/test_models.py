@@ -170,6 +170,12 @@ def test_what_cannot_be_used_cannot_be_chosen(api):
     assert "pickle" in answer.text
 
 
+def test_only_pickles_are_converted(api, style):
+    answer = api.client.post(f"/api/v1/models/{style['id']}/convert")
+    assert answer.status_code == 422
+    assert "need not be converted" in answer.text
+
+
 def test_removed_and_brought_back(api, style):
     token = api.client.delete(f"/api/v1/models/{style['id']}").json()["token"]
     assert style["name"] not in cards(api)

@@ -121,6 +121,11 @@ def _add_changing(router: APIRouter, studio: Studio) -> None:
         """Write notes, trigger words and the preferred weight into the file beside it."""
         return card_view(studio.cards.edit(model_id, Notes(**body.model_dump())))
 
+    @router.post("/{model_id}/convert")
+    def convert(model_id: str) -> dict[str, Any]:
+        """Make a safetensors file of a pickle; answers its card. Takes minutes for a large file."""
+        return card_view(studio.cards.convert(model_id))
+
     @router.delete("/{model_id}")
     def remove(model_id: str) -> dict[str, str]:
         """Put it into the trash; `token` brings it back within a day."""
