@@ -745,3 +745,34 @@ def test_a_low_strength_stays_near_the_picture(page, server, tmp_path):
     sent(page, server)
     finished(page)
     assert (result_of(page) != calm).any()
+
+
+def test_a_description_that_nothing_here_can_write_says_why(page, picture):
+    page.get_by_role("button", name="Describe").click()
+    expect(page.locator("#img2img_gallery .at-problem-card p")).to_contain_text("nothing here that can describe")
+
+
+@pytest.mark.slow
+def test_the_starter_describes_a_picture_and_draws_into_its_mask(tmp_path, browser):
+    with serving(tmp_path) as served:
+        visitor = Visitor(browser, served)
+        page = visitor.open()
+        page.evaluate("atelier.forms.fill('txt2img', { prompt: 'a red cat in space', seed: '1' })")
+        page.wait_for_function("atelier.forms.values('txt2img').seed == '1'")
+        page.click("#txt2img_generate")
+        expect(page.locator("#txt2img_progress .at-words")).to_contain_text("Done")
+        page.locator("#txt2img_gallery").get_by_role("button", name="Send to Inpaint", exact=True).click()
+        expect(page.locator("at-canvas .ac-words").first).to_have_text("128×128 · seed 1")
+        page.get_by_role("button", name="Describe").click()
+        expect(page.locator("#img2img_prompt textarea")).to_have_value(re.compile("cat"))
+        page.fill("#img2img_prompt textarea", "a red cat wearing a crown in space")
+        page.wait_for_function("atelier.forms.values('img2img').prompt.includes('crown')")
+        stroke(page, (40, 24), (88, 24))
+        sent(page, served)
+        finished(page)
+        source = page.locator("#img2img_gallery .at-thumb img").last.get_attribute("src")
+        before, after = pixels_of(httpx.get(source, timeout=30).content), result_of(page)
+        visitor.close()
+    assert (before[64:] == after[64:]).all()
+    assert (before[16:32, 48:80] != after[16:32, 48:80]).any()
+    assert visitor.complaints == []

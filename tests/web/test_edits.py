@@ -10,7 +10,7 @@ import pytest
 from modules.core.errors import InvalidRequest, QueueFull
 from modules.core.requests import EditRequest
 from modules.web.widgets import generating
-from modules.web.widgets.edits import with_task
+from modules.web.widgets.edits import described, with_task
 from modules.web.widgets.form import Form
 
 TASK = {"init_images": ["a" * 64], "mask": "b" * 64, "outpaint": [8, 0, 16, 0]}
@@ -62,6 +62,14 @@ def test_what_the_script_would_not_send_is_refused_with_its_field(text, field):
     with pytest.raises(InvalidRequest) as caught:
         with_task(EditRequest(), text)
     assert [one.field for one in caught.value.problems] == [field]
+
+
+def test_a_picture_to_describe():
+    assert described(told()).picture == "a" * 64
+    with pytest.raises(InvalidRequest, match="no picture to describe"):
+        described("").checked()
+    with pytest.raises(InvalidRequest):
+        described("[1]")
 
 
 def test_sides_out_of_range_are_left_to_the_requests_own_check():

@@ -159,9 +159,10 @@ class CanvasFoot {
     this.open = chooser("image/*", ([file]) => edit.open(file));
     this.openMask = chooser("image/*", ([file]) => edit.openMask(file));
     this.mask = plainButton("Open mask…", () => this.openMask.click(), "A picture whose white is painted anew");
+    const describe = plainButton("Describe", () => edit.describe(), "Write what the picture shows into the prompt (interrogate)");
     const save = plainButton("Save", () => edit.download(), "Download the picture with the colour on it");
     const remove = plainButton("Remove", () => edit.remove(), "Take the picture away; can be undone for ten seconds");
-    this.tools = element("div", { class: "at-tools" }, plainButton("Open…", () => this.open.click(), "Another picture; so does dropping or pasting one"), this.mask, save, remove);
+    this.tools = element("div", { class: "at-tools" }, plainButton("Open…", () => this.open.click(), "Another picture; so does dropping or pasting one"), this.mask, describe, save, remove);
     this.place = element("div", { class: "ac-foot" }, this.words, this.tools, this.open, this.openMask);
   }
   paint() {

@@ -20,6 +20,7 @@ const edit = (atelier.edit = {
   sizeOf: "" /* the size that was set because of a picture; another one is the user's own */,
   pending: null,
   busy: false,
+  describing: "" /* the job that finds words for the picture */,
   uploaded: new Map() /* ids of what the server has, by what it was made of */,
 
   opacity: () => 1 - Number(edit.transparency ?? 0) / 100,
@@ -251,15 +252,27 @@ function scaled(width, height) {
 }
 edit.scaledSize = () => scaled(...sheet.fullSize);
 
-edit.generate = async () => {
+edit.generate = () => sendOff(async () => (edit.mode === "batch" ? batch.send() : submit(await oneTask())));
+
+/* Words for the picture; they go into the prompt when they are there. */
+edit.describe = () => sendOff(async () => (edit.describing = await submit({ init_images: [await sentPicture()] }, "img2img_interrogate")));
+
+hear("ended", (live) => {
+  if (live.id !== edit.describing || !live.result) return;
+  const { prompt } = forms.values(IMG2IMG);
+  forms.fill(IMG2IMG, { prompt: live.result });
+  announce(`The picture shows: ${live.result}`);
+  if (prompt) offerUndo("The picture's description is the prompt now.", () => forms.fill(IMG2IMG, { prompt }));
+});
+
+async function sendOff(call) {
   if (edit.busy) return;
   edit.busy = true;
   forms.clearProblems(IMG2IMG);
   Object.assign(jobs, { form: IMG2IMG, refusal: null, sendingSince: Date.now() });
   tell("jobs");
   try {
-    if (edit.mode === "batch") await batch.send();
-    else await submit(await oneTask());
+    await call();
   } catch (trouble) {
     if (!(trouble instanceof Trouble)) throw trouble;
     refuse(trouble.message);
@@ -268,7 +281,7 @@ edit.generate = async () => {
     jobs.sendingSince = 0;
     tell("jobs");
   }
-};
+}
 
 function refuse(sentence) {
   const placed = forms.showProblems(IMG2IMG, { init_images: sentence });
@@ -277,11 +290,11 @@ function refuse(sentence) {
 }
 
 /* Press the hidden button whose event carries the form and this task; answers the job's id, "" when it was refused. */
-function submit(task) {
+function submit(task, button = "img2img_send") {
   edit.pending = task;
   return new Promise((done) => {
     board.addEventListener("ticket", ({ detail }) => done(detail.job ?? ""), { once: true });
-    by("img2img_send").click();
+    by(button).click();
   }).then((job) => {
     if (!job) edit.uploaded.clear(); /* perhaps the server has forgotten a picture: next time all are sent again */
     return job;

@@ -36,7 +36,7 @@ function runningWords(live) {
 function endedWords(live) {
   const took = live.ended && live.started ? ` in ${tookSeconds(live)}` : "";
   const words = {
-    done: live.pictures.length === 1 ? `Done${took}.` : `${live.pictures.length} pictures${took}.`,
+    done: live.pictures.length < 2 ? `Done${took}.` : `${live.pictures.length} pictures${took}.`,
     interrupted: live.pictures.length ? "Interrupted; what was finished is kept." : "Interrupted.",
     cancelled: "Cancelled before it began.",
     failed: "This job failed; the reason stands with the picture.",

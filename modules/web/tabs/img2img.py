@@ -15,7 +15,7 @@ from modules.core.extension_points import Tab, hookimpl
 from modules.core.requests import EditRequest
 from modules.web.widgets import generating, sections
 from modules.web.widgets.choices import keep_fresh
-from modules.web.widgets.edits import with_task
+from modules.web.widgets.edits import described, with_task
 from modules.web.widgets.form import Form
 from modules.web.widgets.instant import INSTANT, element
 
@@ -108,9 +108,26 @@ def _connect(studio: Any, form: Form, buttons: generating.Buttons) -> None:
         **INSTANT,
     )
     generating.in_script(buttons.generate, "atelier.edit.generate()")
+    _describing(studio, buttons, task)
     generating.answered(form, buttons, sent)
     generating.connect(studio, form, buttons)
     generating.in_script(copied, "atelier.edit.copyPrompts()")
+
+
+def _describing(studio: Any, buttons: generating.Buttons, task: gr.Textbox) -> None:
+    """Words for the picture on the canvas: another job; the page's script puts its result into the prompt."""
+    send = gr.Button(visible="hidden", elem_id="img2img_interrogate")
+
+    def submit(text: str, visitor: gr.Request) -> str:
+        try:
+            return generating.accepted(studio.desk.submit(described(text), owner=visitor.username or ""))
+        except AtelierError as error:
+            return generating.refused(error)
+
+    script = "text => atelier.edit.sending([text])[0]"
+    sent = send.click(submit, task, buttons.ticket, preprocess=False, js=script, **INSTANT)
+    sent.success(fn=None, inputs=buttons.ticket, js=f"ticket => atelier.jobs.sent('{ID}', ticket)", **INSTANT)
+    sent.failure(fn=None, js=f"() => atelier.jobs.notSent('{ID}')", **INSTANT)
 
 
 @hookimpl

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from modules.core.errors import InvalidRequest, Problem
-from modules.core.requests import EditRequest
+from modules.core.requests import EditRequest, InterrogateRequest
 
 MOST_PICTURES = 64
 
@@ -19,13 +19,24 @@ def with_task(request: EditRequest, text: str) -> EditRequest:
     return replace(request, mask_blur_y=request.mask_blur_x, **_task(text))
 
 
-def _task(text: str) -> dict[str, Any]:
+def described(text: str) -> InterrogateRequest:
+    """The request for words about the first of the pictures. Raises InvalidRequest."""
+    pictures = _pictures(_read(text))
+    return InterrogateRequest(picture=pictures[0] if pictures else "")
+
+
+def _read(text: str) -> dict[str, Any]:
     try:
         sent = json.loads(text or "{}")
     except ValueError:
         sent = None
     if not isinstance(sent, dict):
         raise _wrong("init_images", "The page sent no picture with this; reload it and try again.")
+    return sent
+
+
+def _task(text: str) -> dict[str, Any]:
+    sent = _read(text)
     task: dict[str, Any] = {name: _number(sent, name) for name in ("width", "height") if name in sent}
     return task | {
         "init_images": _pictures(sent),
