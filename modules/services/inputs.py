@@ -24,6 +24,7 @@ MOST_PIXELS = 50_000_000  # Pillow takes 4 bytes for each, so this is 200 MB whi
 DAY = 24 * 3600.0
 DAYS_KEPT = 7
 SWEEP_EVERY = 3600.0  # seconds
+MOST_BYTES = 8 << 30  # of all together; beyond it the ones that were used longest ago go
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,11 +50,14 @@ class Inputs:
         needed: Callable[[], Collection[str]] = tuple,
         check_room: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
+        most_bytes: int = MOST_BYTES,
     ) -> None:
         self._folder = folder
         self._needed = needed
         self._check_room = check_room
         self._clock = clock
+        self._most_bytes = most_bytes
+        self._bytes = 0  # as of the last sweep, and what came since
         self._one_decoder = threading.Lock()  # one picture's memory at a time, not one per thread
         self._files = threading.Lock()
         self._swept = float("-inf")
@@ -75,6 +79,9 @@ class Inputs:
             if not self._used_again(id):
                 self._check_room()
                 write_atomically(self._folder / id, data)
+                self._bytes += len(data)
+                if self._bytes > self._most_bytes:
+                    self._make_room(id)
         return Input(id=id, width=width, height=height)
 
     def path(self, id: str) -> Path:
@@ -127,18 +134,40 @@ class Inputs:
 
     def _sweep(self, days: float) -> int:
         self._swept = time.monotonic()
-        if not self._folder.is_dir():
-            return 0
+        files = self._by_age()
+        self._bytes = sum(file.stat().st_size for file in files)
         limit = self._clock() - days * DAY
-        old = [path for path in self._folder.iterdir() if ID.fullmatch(path.name) and path.stat().st_mtime < limit]
-        needed = set(self._needed()) if old else set[str]()
-        forgotten = [path for path in old if path.name not in needed]
-        for path in forgotten:
+        old = [path for path in files if path.stat().st_mtime < limit]
+        return len(self._forgotten(old))
+
+    def _make_room(self, newest: str) -> None:
+        """One that is asked for after this is missed with a sentence; a full disk would stop everybody."""
+        over = self._bytes - self._most_bytes * 9 // 10
+        chosen: list[Path] = []
+        for path in self._by_age():
+            if over > 0 and path.name != newest:
+                chosen.append(path)
+                over -= path.stat().st_size
+        self._forgotten(chosen)
+
+    def _by_age(self) -> list[Path]:
+        """The pictures, the one used longest ago first."""
+        if not self._folder.is_dir():
+            return []
+        found = [path for path in self._folder.iterdir() if ID.fullmatch(path.name)]
+        return sorted(found, key=lambda path: path.stat().st_mtime)
+
+    def _forgotten(self, files: list[Path]) -> list[Path]:
+        """Those of the files that no unfinished job needs; they are gone."""
+        needed = set(self._needed()) if files else set[str]()
+        gone = [path for path in files if path.name not in needed]
+        for path in gone:
+            self._bytes -= path.stat().st_size
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:
                 log.warning("%s could not be removed: %s", path.name, error.strerror)
-        return len(forgotten)
+        return gone
 
 
 def inputs_needed(queue: Queue) -> set[str]:

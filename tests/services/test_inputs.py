@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from modules.core.errors import InvalidImage, NotFound, StorageFailed
+from modules.core.files import TEMPORARY
 from modules.core.requests import EditRequest, ImageRequest
 from modules.services.inputs import Inputs, inputs_needed
 
@@ -150,6 +151,31 @@ def test_brought_again_it_is_young_again(inputs):
     inputs.keep(data)
     assert inputs.sweep() == 0
     assert inputs.get(id) == data
+
+
+def test_they_never_fill_the_disk(tmp_path):
+    """Whoever sends picture after picture pushes the oldest out, but none that a job needs, and not the newest."""
+    needed: set[str] = set()
+    size = len(picture("BMP"))
+    inputs = Inputs(tmp_path, needed=lambda: needed, most_bytes=10 * size)
+    ids = []
+    for number in range(30):
+        ids.append(inputs.keep(picture("BMP")))
+        made_old(inputs, ids[-1], (30 - number) / 100)
+        if number == 0:
+            needed.add(ids[0])
+    left = {path.name for path in tmp_path.iterdir()}
+    assert {ids[0], ids[-1], ids[-2]} <= left
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 11 * size
+    assert ids[1] not in left
+
+
+def test_what_a_crash_left_half_written_is_removed_at_start(open_tiny, places):
+    places.inputs.mkdir(parents=True)
+    part = places.inputs / f".{'a' * 64}.12345678{TEMPORARY}"
+    part.write_bytes(b"half")
+    open_tiny()
+    assert not part.exists()
 
 
 def test_other_files_are_left_alone(inputs, tmp_path):
