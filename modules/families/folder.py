@@ -74,10 +74,23 @@ def files_of(folder: Path, part: str) -> list[Path]:
             variants.setdefault(found[1] or found[3] or "", []).append(path)
     for variant in ("", "fp16", *sorted(variants)):
         if variant in variants:
-            return variants[variant]
+            return _complete(variants[variant], form, folder.name)
     pickles = any((folder / part).glob("*.bin"))
     why = "only pickles (.bin), which could run code" if pickles else f"no {stem}.safetensors"
     raise InvalidModelFile(f"{folder.name} has {why} in {part}; get the version with safetensors files.")
+
+
+def _complete(files: list[Path], form: re.Pattern[str], folder: str) -> list[Path]:
+    whole = [path for path in files if path.name.count("-of-") == 0]
+    if whole:
+        return whole
+    found = form.fullmatch(files[0].name)
+    count = int(found[2]) if found else 0
+    if len(files) != count:
+        raise InvalidModelFile(
+            f"{folder} is incomplete: of {files[0].name} and its like {len(files)} are there, {count} were written."
+        )
+    return files
 
 
 def tensors_of(folder: Path, part: str) -> dict[str, tuple[Path, Header, str]]:
