@@ -21,6 +21,7 @@ FRESH = """async () => {
     Object.assign(atelier.edit, { resize: "to", factor: 1, sizeOf: "", transparency: 0 });
     Object.assign(atelier.tools, { tool: "brush", share: 0.12, softness: 0, colour: "#e53935", extending: false });
     atelier.edit.batch.files = [];
+    atelier.edit.batch.changed();
     atelier.edit.uploaded.clear();
     atelier.sheet.replace({});
     Object.assign(atelier.sheet, { past: [], future: [] });

@@ -225,6 +225,23 @@ def test_a_batch_is_one_job_for_each_picture(page, server, tmp_path):
     expect(problem(page)).to_contain_text("All of these pictures were sent")
 
 
+def test_the_list_of_a_batch_survives_a_reload(page, tmp_path):
+    choose(page, "batch")
+    page.locator("#img2img_batch_files").set_input_files(
+        [file_of(tmp_path, drawn(64, 64), f"{at}.png") for at in (1, 2)]
+    )
+    page.get_by_role("button", name="Clear the list").click()
+    expect(page.locator(".ac-batch li")).to_have_count(0)
+    page.get_by_role("button", name="Undo", exact=True).click()
+    page.get_by_role("button", name="Take 1.png from the list").click()
+    expect(page.locator(".ac-batch li")).to_have_count(1)
+    page.wait_for_timeout(200)
+    page.reload()
+    page.wait_for_function("window.atelier?.edit?.batch.files.length === 1")
+    page.evaluate("atelier.openTab('img2img')")
+    expect(page.locator(".ac-batch img")).to_have_attribute("alt", "2.png")
+
+
 def test_resizing_by_a_factor_shows_and_sends_the_size(page, server, picture):
     page.click("#img2img_tab_resize_by")
     page.locator("#img2img_scale").fill(str((1.5 - 0.05) / 3.95))
@@ -287,6 +304,10 @@ def test_outpainting_by_its_handles(page, picture):
     page.mouse.up()
     assert page.evaluate("atelier.sheet.outpaint") == [0, 0, 24, 0]
     expect(page.locator("#img2img_outpaint_right")).to_have_value("24")
+    page.keyboard.press("Control+z")
+    assert page.evaluate("atelier.sheet.outpaint") == [0, 0, 0, 0]
+    page.keyboard.press("Control+y")
+    assert page.evaluate("atelier.sheet.outpaint") == [0, 0, 24, 0]
 
 
 # -- painting -----------------------------------------------------------------------------------------------------------------

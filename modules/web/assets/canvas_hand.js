@@ -160,7 +160,9 @@ class CanvasHand {
     const { side, start, before } = this.pulling;
     const now = this.canvas.pointAt(event.clientX, event.clientY);
     const way = side % 2 ? now.y - start.y : now.x - start.x;
-    sheet.extend(sheet.outpaint.map((known, at) => (at === side ? before + (side < 2 ? -way : way) : known)));
+    const sides = sheet.outpaint.map((known, at) => (at === side ? before + (side < 2 ? -way : way) : known));
+    sheet.extend(sides, this.pulling.moved);
+    this.pulling.moved = true;
   }
 
   /* -- colour ------------------------------------------------------------------------------------------------------------- */

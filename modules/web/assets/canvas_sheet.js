@@ -51,9 +51,10 @@ function sheetChanged(...parts) {
 
 /* -- the way back ------------------------------------------------------------------------------------------------- */
 
-/* A step holds what was there before: a piece of one layer, or everything. `{layer, x, y, piece}` or `{whole}`. */
+/* A step holds what was there before: a piece of one layer, what outpainting adds, or everything.
+   `{layer, x, y, piece}`, `{sides}` or `{whole}`. */
 const stepBytes = (step) => {
-  const canvas = step.piece ?? step.whole.picture;
+  const canvas = step.piece ?? step.whole?.picture;
   return canvas ? canvas.width * canvas.height * 4 : 0;
 };
 
@@ -79,6 +80,12 @@ function takeStep(step) {
     const back = { whole: wholeSheet() };
     Object.assign(sheet, step.whole);
     sheetChanged("picture", "paint", "mask", "outpaint");
+    return back;
+  }
+  if (step.sides) {
+    const back = { sides: sheet.outpaint };
+    sheet.outpaint = step.sides;
+    sheetChanged("outpaint");
     return back;
   }
   const { layer, x, y, piece } = step;
@@ -330,7 +337,9 @@ sheet.blank = (width, height, colour = "#ffffff") => {
   return sheet.replace({ picture, name: "new" });
 };
 
-sheet.extend = (sides) => {
+/* `pulling`: more of the same change, so no step of its own. */
+sheet.extend = (sides, pulling = false) => {
+  if (!pulling) remember({ sides: sheet.outpaint });
   sheet.outpaint = sides.map((side) => Math.max(0, Math.min(1024, Math.round(side / 8) * 8 || 0)));
   sheetChanged("outpaint");
 };

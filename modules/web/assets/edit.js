@@ -252,7 +252,10 @@ function scaled(width, height) {
 }
 edit.scaledSize = () => scaled(...sheet.fullSize);
 
-edit.generate = () => sendOff(async () => (edit.mode === "batch" ? batch.send() : submit(await oneTask())));
+edit.generate = () => {
+  if (canvasElement()?.large) canvasElement().toggleLarge(false);
+  return sendOff(async () => (edit.mode === "batch" ? batch.send() : submit(await oneTask())));
+};
 
 /* Words for the picture; they go into the prompt when they are there. */
 edit.describe = () => sendOff(async () => (edit.describing = await submit({ init_images: [await sentPicture()] }, "img2img_interrogate")));
@@ -293,7 +296,12 @@ function refuse(sentence) {
 function submit(task, button = "img2img_send") {
   edit.pending = task;
   return new Promise((done) => {
-    board.addEventListener("ticket", ({ detail }) => done(detail.job ?? ""), { once: true });
+    const answered = ({ detail }) => {
+      if (detail.form !== IMG2IMG) return;
+      board.removeEventListener("ticket", answered);
+      done(detail.job ?? "");
+    };
+    board.addEventListener("ticket", answered);
     by(button).click();
   }).then((job) => {
     if (!job) edit.uploaded.clear(); /* perhaps the server has forgotten a picture: next time all are sent again */
@@ -315,18 +323,29 @@ const batch = (edit.batch = {
     const pictures = files.filter((file) => file.type.startsWith("image/"));
     batch.files.push(...pictures.map((file) => ({ file, url: URL.createObjectURL(file), state: "" })));
     announce(`${pictures.length} pictures added.`);
+    batch.changed();
+  },
+  /* Kept over a reload like the sheet. */
+  changed() {
+    tell("batch");
+    inStore("readwrite", (store) => store.put(batch.files.map(({ file, state }) => ({ file, state })), "batch")).catch(() => {});
+  },
+  async restore() {
+    const kept = await inStore("readonly", (store) => store.get("batch")).catch(() => null);
+    if (!kept?.length || batch.files.length) return;
+    batch.files = kept.map((one) => ({ ...one, url: URL.createObjectURL(one.file) }));
     tell("batch");
   },
   drop(one) {
     URL.revokeObjectURL(one.url);
     batch.files = batch.files.filter((other) => other !== one);
-    tell("batch");
+    batch.changed();
   },
   clear() {
     const before = batch.files;
     batch.files = [];
-    tell("batch");
-    offerUndo(`${before.length} pictures are taken from the list.`, () => ((batch.files = before), tell("batch")));
+    batch.changed();
+    offerUndo(`${before.length} pictures are taken from the list.`, () => ((batch.files = before), batch.changed()));
   },
   async send() {
     const waiting = batch.files.filter((one) => one.state !== "sent");
@@ -335,16 +354,20 @@ const batch = (edit.batch = {
       const task = await batch.task(one);
       if (!(await submit(task))) return;
       one.state = "sent";
-      tell("batch");
+      batch.changed();
     }
   },
   async task(one) {
     const { width, height } = await sizeOf(one.file);
-    const init = SENT_KINDS.has(one.file.type) ? await upload(one.file) : await upload(await asPng(one.file));
+    const init = await upload(SENT_KINDS.has(one.file.type) ? one.file : await asPng(one.file)).catch((trouble) => {
+      throw new Trouble(`${one.file.name}: ${trouble.message}`, trouble.unreachable);
+    });
     const mask = batch.masked && sheet.mask ? await uploadOnce(`mask as mask ${sheet.versions.picture} ${sheet.versions.mask}`, () => sheet.maskFile("mask")) : "";
     return { init_images: [init], mask, ...scaled(width, height) };
   },
 });
+
+batch.restore();
 
 async function sizeOf(file) {
   const bitmap = await decoded(file).catch(() => {
@@ -368,7 +391,7 @@ class BatchList extends HTMLElement {
     this.words = element("p", { class: "at-note", role: "status" });
     this.masked = element("input", { type: "checkbox", id: "img2img_batch_masked" });
     this.masked.onchange = () => (batch.masked = this.masked.checked);
-    this.again = plainButton("Start anew", () => (batch.files.forEach((one) => (one.state = "")), tell("batch")), "Mark all as not sent");
+    this.again = plainButton("Start anew", () => (batch.files.forEach((one) => (one.state = "")), batch.changed()), "Mark all as not sent");
     this.clear = plainButton("Clear the list", () => batch.clear());
     const tools = element("div", { class: "at-tools" }, plainButton("Add pictures…", () => this.files.click()), plainButton("Add a folder…", () => this.folder.click()), this.again, this.clear);
     const mask = element("label", { class: "ac-check" }, this.masked, "Change only what the mask of Inpaint covers, on every picture");
