@@ -39,7 +39,7 @@ SCRIPTS = (
     "models_make",
     "keys",
 )
-STYLES = ("page", "edit", "models", "extras")
+STYLES = ("page", "sections", "edit", "models", "extras")
 
 
 def build_page(studio: Any, tabs: Iterable[Tab]) -> gr.Blocks:

@@ -26,7 +26,11 @@ forms.restored = (prefix, names, values) => {
   const merged = { ...tabled(names, values), ...(kept?.values ?? {}) };
   if (kept) adoptNativeSize(merged, kept.native);
   state.values = merged;
-  setTimeout(() => countTokens(prefix));
+  setTimeout(() => {
+    countTokens(prefix);
+    tell(`form ${prefix}`);
+    by(`${prefix}_refresh_choices`)?.click(); /* what is remembered is to be on the lists */
+  });
   return names.map((name, at) => merged[name] ?? values[at]);
 };
 
@@ -179,8 +183,9 @@ function dress() {
   requestAnimationFrame(() => {
     dressing = false;
     for (const { fields } of Object.values(formStates)) Object.values(fields ?? {}).forEach(explain);
-    for (const [prefix, { fields }] of Object.entries(formStates)) if (uncounted(fields?.prompt)) countTokens(prefix);
+    for (const [prefix, { fields }] of Object.entries(formStates)) if (uncounted(fields?.prompt) || uncounted(fields?.hr_prompt)) countTokens(prefix);
     restoreSections();
+    for (const prefix of Object.keys(formStates)) noteSections(prefix);
   });
 }
 new MutationObserver(dress).observe(document.documentElement, { childList: true, subtree: true });
@@ -197,21 +202,34 @@ function explain({ id, help }) {
 forms.showProblems = (prefix, byField) => {
   forms.clearProblems(prefix);
   const { fields, values } = formState(prefix);
-  shownProblems[prefix] = {};
-  let first = null;
-  for (const [name, sentence] of Object.entries(byField)) {
-    const place = fields[name] && by(fields[name].id);
-    if (!place) continue;
-    shownProblems[prefix][name] = values[name];
-    place.append(element("p", { class: "at-problem", role: "alert", textContent: sentence }));
-    const inputs = place.querySelectorAll("input, textarea");
-    inputs.forEach((input) => input.setAttribute("aria-invalid", "true"));
-    first ??= inputs[0] ?? place;
-  }
-  first?.focus();
-  first?.scrollIntoView({ block: "center", behavior: "smooth" });
-  return first !== null;
+  const known = Object.entries(byField).filter(([name]) => fields[name] && (by(fields[name].id) || fields[name].within?.length));
+  shownProblems[prefix] = Object.fromEntries(known.map(([name]) => [name, values[name]]));
+  const places = known.map(([name, sentence]) => showProblem(prefix, name, sentence).catch(() => null));
+  Promise.all(places).then(([first]) => {
+    first?.focus();
+    first?.scrollIntoView({ block: "center", behavior: "smooth" });
+  });
+  return known.length > 0;
 };
+
+/* Below its field, wherever that is folded away; answers what is to get the focus. */
+async function showProblem(prefix, name, sentence) {
+  const { id, within = [] } = formState(prefix).fields[name];
+  for (const section of within) unfold(await appeared(`#${section}`));
+  const place = by(id) ?? (await appeared(`#${id}`));
+  if (!(name in (shownProblems[prefix] ?? {}))) return null; /* meanwhile it was asked for again */
+  for (let section = place.closest(".at-section"); section; section = section.parentElement.closest(".at-section")) unfold(section);
+  if (place.closest(".at-styles")) styles.toggle(prefix, true);
+  place.append(element("p", { class: "at-problem", role: "alert", textContent: sentence }));
+  const inputs = place.querySelectorAll("input, textarea");
+  inputs.forEach((input) => input.setAttribute("aria-invalid", "true"));
+  return inputs[0] ?? place;
+}
+
+function unfold(section) {
+  const head = section.querySelector(":scope > button.label-wrap");
+  if (head && !head.classList.contains("open")) head.click();
+}
 
 forms.clearProblems = (prefix) => {
   for (const name of Object.keys(shownProblems[prefix] ?? {})) clearProblem(prefix, name);
@@ -219,7 +237,7 @@ forms.clearProblems = (prefix) => {
 };
 
 function clearProblem(prefix, name) {
-  const place = by(formState(prefix).fields[name].id);
+  const place = by(formState(prefix).fields[name]?.id);
   place?.querySelectorAll(".at-problem").forEach((one) => one.remove());
   place?.querySelectorAll("[aria-invalid]").forEach((one) => one.removeAttribute("aria-invalid"));
   delete shownProblems[prefix][name];
@@ -244,21 +262,23 @@ const uncounted = (field) => Boolean(field && by(field.id) && !by(field.id).quer
 
 function countTokens(prefix) {
   clearTimeout(countTimers[prefix]);
-  countTimers[prefix] = setTimeout(() => ["prompt", "negative_prompt"].forEach((name) => countField(prefix, name)), 150);
+  countTimers[prefix] = setTimeout(() => ["prompt", "negative_prompt", "hr_prompt", "hr_negative_prompt"].forEach((name) => countField(prefix, name)), 150);
 }
 
 async function countField(prefix, name) {
   const { fields, values } = formState(prefix);
   const place = fields?.[name] && by(fields[name].id);
   const text = values[name] ?? "";
-  if (!place || (counted[fields[name].id] === text && !uncounted(fields[name]))) return;
-  counted[fields[name].id] = text;
+  const steps = Number((name.startsWith("hr_") && values.hr_steps) || values.steps) || 20; /* [from:to:0.5] is another text at each */
+  const mark = /[[{]/.test(text) ? `${steps} ${text}` : text;
+  if (!place || (counted[fields[name].id] === mark && !uncounted(fields[name]))) return;
+  counted[fields[name].id] = mark;
   let badge = place.querySelector(".at-count");
   if (!badge) place.append((badge = element("span", { class: "at-count", title: "Tokens of the text encoder: used / room" })));
   try {
     if (text.length > fields[name].longest) return setText(badge, "too long");
-    const { count, limit } = text.trim() ? await ask("api/v1/tokens", { method: "POST", body: { text } }) : { count: 0, limit: 75 };
-    if (counted[fields[name].id] !== text) return;
+    const { count, limit } = text.trim() ? await ask("api/v1/tokens", { method: "POST", body: { text, steps, positive: !name.includes("negative") } }) : { count: 0, limit: 75 };
+    if (counted[fields[name].id] !== mark) return;
     setText(badge, `${count}/${limit}`);
     badge.setAttribute("aria-label", `${count} of ${limit} tokens`);
   } catch {
@@ -287,6 +307,10 @@ const BUTTON_HELP = {
   paste: "Read prompt and settings from a picture's text that stands in the prompt",
   copy_prompts: "Copy both prompts from txt2img",
   clear_prompt: "Empty both prompts; can be undone for ten seconds",
+  extra_networks: "LoRAs, embeddings and models as cards; a click puts them into the prompt",
+  styles_show: "Kept prompts to add, and wildcards to insert",
+  style_create: "Keep prompt and negative prompt under this name",
+  style_delete: "Delete the chosen styles; can be undone for ten seconds",
 };
 
 /* Folded sections stay folded. On a narrow page all start folded, because the picture comes first; anywhere those marked

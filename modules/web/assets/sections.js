@@ -1,4 +1,4 @@
-/* The folded sections of a form: the size of the second pass, kept styles, wildcards. */
+/* The folded sections of a form: what is set in them, the size of the second pass, kept styles, wildcards. */
 
 /* As the engine works it out: one side given keeps the shape, both are covered and cut; whole latents of 8 pixels. */
 function hiresSize({ width, height, hr_scale, hr_resize_x, hr_resize_y }) {
@@ -11,43 +11,100 @@ function hiresSize({ width, height, hr_scale, hr_resize_x, hr_resize_y }) {
 }
 atelier.hiresSize = hiresSize;
 
+const hiresWords = (values) => {
+  const [width, height] = hiresSize(values);
+  return Number.isFinite(width) && Number.isFinite(height) ? `${width}x${height}` : "";
+};
+
 class HiresSize extends HTMLElement {
   connectedCallback() {
-    this.prefix = this.getAttribute("form");
-    hear(`form ${this.prefix}`, () => this.paint());
+    this.tab = this.getAttribute("form");
+    this.paint = this.paint.bind(this);
+    board.addEventListener(`form ${this.tab}`, this.paint);
     this.paint();
   }
+  disconnectedCallback() {
+    board.removeEventListener(`form ${this.tab}`, this.paint);
+  }
   paint() {
-    const values = forms.values(this.prefix);
-    const [width, height] = hiresSize(values);
-    const known = Number.isFinite(width) && Number.isFinite(height);
-    const from = `${values.width}x${values.height}`;
-    const words = known && (values.enable_hr ? `From ${from} to ${width}x${height}` : `Off; it would be ${width}x${height}`);
+    const values = forms.values(this.tab);
+    const size = hiresWords(values);
+    const words = size && (values.enable_hr ? `from ${values.width}x${values.height} to ${size}` : `off; would be ${size}`);
     this.replaceChildren(element("p", { class: "at-note", textContent: words || "" }));
   }
 }
 customElements.define("at-hires-size", HiresSize);
 
+/* -- what is set in a folded section ------------------------------------------------------------------------------------ */
+
+/* Sections that are on or off; all others say how many of their fields are not as usual. */
+const SECTION_WORDS = {
+  hr: (values) => (values.enable_hr ? hiresWords(values) : ""),
+  enable: (values) => values.refiner_model ?? "",
+  subseed_show: (values) => (Number(values.subseed_strength) ? `strength ${values.subseed_strength}` : changedWords(values, ["seed_resize_from_w", "seed_resize_from_h"])),
+};
+const changedWords = (values, names) => (names.some((name) => Number(values[name])) ? "seed of another size" : "");
+const asUsual = (value, usual) => value == null || String(value) === String(usual);
+
+function sectionWords(prefix, id) {
+  const { fields, values } = formState(prefix);
+  const special = SECTION_WORDS[id.replace(`${prefix}_`, "")];
+  if (special) return special(values);
+  const changed = Object.entries(fields).filter(([name, { within, usual }]) => within?.includes(id) && name in values && !asUsual(values[name], usual));
+  return changed.length > 1 ? `${changed.length} changed` : (changed[0]?.[1].label ?? "");
+}
+
+function noteSections(prefix) {
+  const sections = new Set(Object.values(formState(prefix).fields ?? {}).flatMap(({ within }) => within ?? []));
+  for (const id of sections) {
+    const head = by(id)?.querySelector(":scope > button.label-wrap");
+    if (!head) continue;
+    const note = head.querySelector(".at-section-note") ?? element("span", { class: "at-section-note" });
+    if (!note.isConnected) head.insertBefore(note, head.lastElementChild);
+    setText(note, sectionWords(prefix, id));
+  }
+  const chosen = formState(prefix).values.styles?.length ?? 0;
+  const button = by(`${prefix}_styles_show`);
+  if (!button) return;
+  button.dataset.chosen = chosen || "";
+  if (!button.hasAttribute("aria-expanded")) styles.toggle(prefix, Boolean(memory.get("styles", {})[prefix]));
+}
+["txt2img", "img2img"].forEach((prefix) => hear(`form ${prefix}`, () => noteSections(prefix)));
+
+/* -- kept styles ---------------------------------------------------------------------------------------------------------- */
+
 const styles = (atelier.styles = {});
+const stylesToRestore = {};
 
-/* Called by Gradio just before the event: the name under which the prompts are kept; "" when somebody thought better of it. */
-styles.naming = (prefix, [, prompt, negative]) => {
-  if (!prompt?.trim() && !negative?.trim()) {
-    announce("There is no prompt to keep yet.");
-    return ["", prompt, negative];
-  }
-  const name = (window.prompt("Name of the style:") ?? "").trim();
-  if (name) announce(`The prompts are kept as style ${name}.`);
-  return [name, prompt, negative];
+/* Seen or not is an attribute of the page: Gradio may write the elements anew. */
+styles.toggle = (prefix, open = !document.body.hasAttribute(`data-styles-${prefix}`)) => {
+  document.body.toggleAttribute(`data-styles-${prefix}`, open);
+  by(`${prefix}_styles_show`)?.setAttribute("aria-expanded", String(open));
+  memory.set("styles", { ...memory.get("styles", {}), [prefix]: open });
 };
 
-styles.deleting = (prefix, chosen) => {
-  if (!chosen?.length) {
-    announce("Choose the styles to delete first.");
-    return [[]];
-  }
-  return [window.confirm(`Delete ${chosen.join(", ")}? The texts are gone then.`) ? chosen : []];
+styles.said = (prefix, text) => {
+  const { sentence, problem, before = [], kept } = JSON.parse(text || "{}");
+  tell("styles said", { prefix, problem: problem ?? "" });
+  if (!sentence) return;
+  announce(sentence);
+  const undo = () => {
+    stylesToRestore[prefix] = text;
+    by(`${prefix}_style_restore`)?.click();
+  };
+  if (before.length) offerUndo(sentence, undo);
+  else if (kept) sayBriefly(sentence);
 };
+
+styles.toRestore = (prefix) => [stylesToRestore[prefix] ?? ""];
+
+class StylesSaid extends HTMLElement {
+  connectedCallback() {
+    const form = this.getAttribute("form");
+    hear("styles said", ({ prefix, problem }) => prefix === form && this.isConnected && this.replaceChildren(problem && element("p", { class: "at-problem", role: "alert", textContent: problem })));
+  }
+}
+customElements.define("at-styles-said", StylesSaid);
 
 /* A wildcard goes to where the cursor was in the prompt; the list is empty again, ready for the next. */
 styles.insert = (prefix, word) => {
@@ -59,3 +116,34 @@ styles.insert = (prefix, word) => {
   forms.fill(prefix, { prompt: `${prompt.slice(0, place)}${glue}__${word}__${prompt.slice(place)}` });
   return null;
 };
+
+/* -- the model of a picture whose text was read ----------------------------------------------------------------------------- */
+
+const modelsToChoose = {};
+
+class OtherModel extends HTMLElement {
+  connectedCallback() {
+    const form = this.closest('[id$="_other_model"]')?.id.replace("_other_model", "");
+    const { named, here, problem } = JSON.parse(this.getAttribute("model") ?? "{}");
+    if (!named || !form) return;
+    const use = () => {
+      modelsToChoose[form] = here;
+      by(`${form}_choose_model`)?.click();
+    };
+    const words = problem || `It was made with the model ${here}.`;
+    sayBriefly(words, here ? { "Use that model": use } : {});
+  }
+}
+customElements.define("at-other-model", OtherModel);
+
+forms.modelToChoose = (prefix) => modelsToChoose[prefix] ?? "";
+forms.modelChosen = () => by("refresh_sd_model_checkpoint")?.click();
+
+/* A sentence for ten seconds, with things to do about it. */
+function sayBriefly(sentence, offers = {}) {
+  by("at_said")?.remove();
+  const bar = element("div", { id: "at_said", class: "at-toast", role: "status" }, element("span", { textContent: sentence }));
+  for (const [words, call] of Object.entries(offers)) bar.append(element("button", { type: "button", textContent: words, onclick: () => (call(), bar.remove()) }));
+  document.body.append(bar);
+  setTimeout(() => bar.remove(), 10000);
+}

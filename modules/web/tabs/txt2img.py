@@ -19,9 +19,8 @@ def build(studio: Any) -> None:
     form = Form(ID, studio.desk.defaults)
     with gr.Column(elem_id="txt2img_layout", elem_classes="at-studio"):
         generating.prompts(form)
-        with gr.Column(elem_id="txt2img_styles_column"):
-            sections.styles(studio, form)
         buttons = generating.actions(ID)
+        sections.tools(studio, form, buttons.tools)
         with gr.Column(elem_id="txt2img_settings"):
             _controls(studio, form)
         with gr.Column(elem_id="txt2img_results"):

@@ -7,7 +7,7 @@ import gradio as gr
 
 from modules.core.fields import Shown
 from modules.web.widgets.form import Form, Offered
-from modules.web.widgets.instant import INSTANT, page_in_making
+from modules.web.widgets.instant import INSTANT
 from modules.web.widgets.order import SAMPLERS, SCHEDULES, in_order
 
 LATENT = (
@@ -57,22 +57,34 @@ LISTS: Mapping[str, Callable[[Any], list[Offered]]] = {
 }
 
 
-def keep_fresh(studio: Any, form: Form, at_load: bool = True) -> None:
-    """An engine may know more than when the page was built, and files come and go: ask again.
+def with_held(choices: list[Offered], held: Any) -> list[Offered]:
+    """The choices and, marked, what a field holds beside them: a model that a picture names and that is not here.
 
-    `at_load`: with the page; a tab that is drawn later asks by pressing the hidden button (each question costs time).
+    >>> with_held(["Euler", ("None", "")], "Mine")
+    ['Euler', ('None', ''), ('Mine (not here)', 'Mine')]
+    """
+    known = {one if isinstance(one, str) else one[1] for one in choices}
+    held = held if isinstance(held, list | tuple) else [held]
+    return [
+        *choices,
+        *((f"{one} (not here)", one) for one in held if isinstance(one, str) and one and one not in known),
+    ]
+
+
+def keep_fresh(studio: Any, form: Form, at_load: bool = False) -> None:
+    """An engine may know more than when the page was built, and files come and go: the page's script asks again.
+
+    It presses the hidden button once the form holds what this browser remembers, so that it can be among the choices.
     """
     listed = {name: known for name, known in form.lists().items() if name in form.components}
+    components = [form.components[name] for name in listed]
 
-    def now() -> list[Any]:
-        return [_update(offered(studio, name, known)) for name, known in listed.items()]
+    def now(*held: Any) -> list[Any]:
+        return [_update(offered(studio, *one), value) for one, value in zip(listed.items(), held, strict=True)]
 
-    outputs = [form.components[name] for name in listed]
-    if at_load:
-        page_in_making().load(now, None, outputs, **INSTANT)
     refresh = gr.Button(visible="hidden", elem_id=f"{form.prefix}_refresh_choices")
-    refresh.click(now, None, outputs, **INSTANT)
+    refresh.click(now, components, components, preprocess=False, **INSTANT)
 
 
-def _update(choices: list[Offered]) -> Any:
-    return gr.update(choices=choices) if choices else gr.skip()
+def _update(choices: list[Offered], held: Any) -> Any:
+    return gr.update(choices=with_held(choices, held)) if choices else gr.skip()

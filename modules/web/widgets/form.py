@@ -16,7 +16,7 @@ from gradio.components import Component
 from modules.core.errors import AtelierError, InvalidRequest, Problem
 from modules.core.fields import Shown, shown_fields
 from modules.web.widgets.instant import INSTANT, page_in_making
-from modules.web.widgets.pasting import values_of
+from modules.web.widgets.pasting import in_the_browser, read_text
 
 # The field's names for the elements of a generation tab, where they differ from ours.
 ELEMENT = {
@@ -41,6 +41,8 @@ class Form:
         self.prefix = prefix
         self.defaults = defaults
         self.components: dict[str, Component] = {}
+        self.within: list[str] = []  # element ids of the folded sections that are being built, the outermost first
+        self._sections: dict[str, list[str]] = {}
         self._start = defaults()
         self._shown: dict[str, tuple[Field[Any], Shown]] = {
             one.name: (one, known) for one, known in shown_fields(self._start)
@@ -58,6 +60,7 @@ class Form:
         value = getattr(self._start, name)
         arguments = {"label": known.label, "elem_id": self.element(name), "value": value} | look
         self.components[name] = _component(known, self._types[name], choices, arguments)
+        self._sections[name] = list(self.within)
         return self.components[name]
 
     def element(self, name: str) -> str:
@@ -69,9 +72,17 @@ class Form:
         return {name: known for name, (_, known) in self._shown.items() if known.choices}
 
     def describe(self) -> str:
-        """An element for the page's script: which element belongs to which field, and its help."""
+        """An element for the page's script: which element belongs to which field, where it is folded away, its help."""
+        usual = in_the_browser({name: getattr(self._start, name) for name in self.components})
         table = {
-            name: {"id": self.element(name), "help": known.help, "longest": known.longest}
+            name: {
+                "id": self.element(name),
+                "label": known.label,
+                "help": known.help,
+                "longest": known.longest,
+                "within": self._sections[name],
+                "usual": usual[name],
+            }
             for name, (_, known) in self._shown.items()
             if name in self.components
         }
@@ -134,24 +145,21 @@ class Form:
         filler.click(**filled, js=f"(...values) => atelier.forms.filled({arguments})", **INSTANT)
         page_in_making().load(**filled, js=f"(...values) => atelier.forms.restored({arguments})", **INSTANT)
 
-    def paste_from(
-        self, button: gr.Button, text: Component, without: Callable[[], Collection[str]] = frozenset[str]
-    ) -> None:
-        """Fill the fields from a picture's text, which the page's script supplies, when `button` is pressed.
+    def pasted(
+        self, text: str, without: Collection[str] = (), read: Callable[[str], Mapping[str, Any]] | None = None
+    ) -> dict[Component, Any]:
+        """The components' new values from a picture's text; those named in `without` stay as they are.
 
-        `without()`: the names of fields that stay as they are.
+        `read(text)` answers values by field name; the default knows nothing of the lists of this place.
         """
-
-        def pasted(text: str) -> dict[Component, Any]:
-            return self.pasted(text, without())
-
-        outputs = list(self.components.values())
-        button.click(pasted, text, outputs, js=f"() => atelier.forms.textToPaste('{self.prefix}')", **INSTANT)
-
-    def pasted(self, text: str, without: Collection[str] = ()) -> dict[Component, Any]:
-        """The components' new values from a picture's text. What the text does not hold stays as it is."""
-        values = {name: value for name, value in values_of(text, type(self._start)).items() if name not in without}
+        found = read(text) if read else in_the_browser(read_text(text, type(self._start)).values)
+        values = {name: value for name, value in found.items() if name not in without}
         return {one: values.get(name, gr.skip()) for name, one in self.components.items()}
+
+    @property
+    def kind(self) -> type:
+        """The class of the requests."""
+        return type(self._start)
 
 
 def _component(known: Shown, kind: type, choices: Sequence[Offered], arguments: dict[str, Any]) -> Component:

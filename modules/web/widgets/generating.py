@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 
 from modules.core.errors import AtelierError, InvalidRequest
+from modules.web.widgets import reading
 from modules.web.widgets.choices import offered
 from modules.web.widgets.form import Form
 from modules.web.widgets.instant import INSTANT, element
@@ -100,9 +101,8 @@ def connect(studio: Any, form: Form, buttons: Buttons) -> None:
     in_script(buttons.skip, "atelier.jobs.skip()")
     in_script(buttons.interrupt, "atelier.jobs.interrupt()")
     in_script(buttons.clear, f"atelier.forms.clear('{form.prefix}')")
-    form.paste_from(buttons.paste, buttons.ticket)
     receive = gr.Button(visible="hidden", elem_id=f"{form.prefix}_receive")
-    form.paste_from(receive, buttons.ticket, lambda: _not_sent(studio))
+    reading.connect(studio, form, buttons.ticket, {buttons.paste: frozenset, receive: lambda: _not_sent(studio)})
 
 
 def answered(form: Form, buttons: Buttons, sent: Any) -> None:

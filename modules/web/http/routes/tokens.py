@@ -3,7 +3,7 @@
 from typing import Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from modules.core.errors import InvalidRequest, Problem
 from modules.core.extension_points import Routes, hookimpl
@@ -13,9 +13,11 @@ from modules.web.http.limits import new_router
 
 
 class TokensBody(BaseModel):
-    """A text too long for an address."""
+    """A text too long for an address. `steps`, `positive`: of a prompt or a negative prompt drawn in so many steps."""
 
     text: str
+    steps: int = Field(20, ge=1, le=150)
+    positive: bool = True
 
 
 @hookimpl
@@ -28,11 +30,11 @@ def build(studio: Studio) -> APIRouter:
     """The routes."""
     router = new_router("/api/v1/tokens")
 
-    def counted(text: str) -> dict[str, Any]:
+    def counted(text: str, steps: int = 20, positive: bool = True) -> dict[str, Any]:
         if len(text) > LONGEST_PROMPT:
             message = f"The text has {len(text):,} characters; at most {LONGEST_PROMPT:,} are counted."
             raise InvalidRequest(Problem(field="text", message=message))
-        count, limit = studio.tokens.count(text)
+        count, limit = studio.tokens.count(text, steps=steps, positive=positive)
         return {"count": count, "limit": limit}
 
     @router.get("")
@@ -43,6 +45,6 @@ def build(studio: Studio) -> APIRouter:
     @router.post("")
     def count_long(body: TokensBody) -> dict[str, Any]:
         """The same for a long text."""
-        return counted(body.text)
+        return counted(body.text, body.steps, body.positive)
 
     return router
