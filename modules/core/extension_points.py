@@ -12,7 +12,7 @@ Tensors are `Any` here because level 0 knows no torch. Shapes: b batch, c channe
 n steps, t tokens, d width.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -54,7 +54,9 @@ class Sampler:
     picture's own), "brownian" (a function (sigma, sigma_next) -> (b, c, h, w) unit noise of a Brownian path), "eta",
     "s_churn", "s_tmin", "s_tmax", "s_noise" (floats), "unipc_order" (int), "table" (the model's noise levels).
     `order`: denoiser calls per step. `schedule`: what Automatic means for it. `ensd`: draws its noise after the first
-    from seed + ENSD. `discards`: leaves out the last level but one.
+    from seed + ENSD. `discards`: leaves out the last level but one. `alone`: takes its steps by what it finds in the
+    latents, so that a picture would depend on its neighbours: it gets one picture at a time. `table(sigmas) -> sigmas`:
+    which of the model's noise levels its schedules are made of.
     `levels(steps, table, last=None) -> sigmas` is for samplers of the variance-preserving kind (DDIM), which visit
     training timesteps of their own whatever schedule is chosen (with `last`, only that many of the last: for work on
     pictures); they start from noise * √(1 + sigma²) instead of noise * sigma,
@@ -69,6 +71,8 @@ class Sampler:
     options: tuple[str, ...] = ()
     ensd: bool = False
     discards: bool = False
+    alone: bool = False
+    table: Callable[[Sequence[float]], Sequence[float]] | None = None
     levels: Callable[..., list[float]] | None = None
 
 

@@ -27,11 +27,14 @@ def letters(text: str) -> str:
 
 
 class EmbeddingFiles:
-    """The embeddings that this engine may use for a job. `notes`: where it is said that one cannot be used."""
+    """The embeddings that this engine may use for a job.
 
-    def __init__(self, files: Sequence[FileRecord], notes: list[str]) -> None:
+    `notes`: where it is said that one cannot be used. `left_out`: the paths of those.
+    """
+
+    def __init__(self, files: Sequence[FileRecord], notes: list[str], left_out: set[str]) -> None:
         self._files = [one for one in files if one.kind == "embedding"]
-        self._notes = notes
+        self._notes, self._left_out = notes, left_out
 
     def named_in(self, text: str) -> list[FileRecord]:
         """Those whose name may stand in the text: a superset, cheap to find."""
@@ -46,9 +49,11 @@ class EmbeddingFiles:
                 table = fitting(_table(file), built.encoder_widths)
             except InvalidModelFile as error:
                 self._notes.append(f"{error} The embedding was left out.")
-                continue
+                table = {}
             if table:
                 found[file.name] = table
+            else:
+                self._left_out.add(file.path)
         return found
 
     def key(self, text: str) -> tuple[object, ...]:

@@ -124,7 +124,8 @@ class Drawing:
                 if not self.delivered.issuperset(part):
                     self._draw(part, steps, thrift)
 
-        with_thrift(self.request, self.last.built.device, self.context.notes, attempt)
+        alone = self.first.sampler.alone or (self.second is not None and self.second.sampler.alone)
+        with_thrift(self.request, self.last.built.device, self.context.notes, attempt, alone)
 
     def _draw(self, indices: Sequence[int], steps: Steps, thrift: Thrift) -> None:
         """Noise, latents, pictures of some indices."""
@@ -191,7 +192,8 @@ class Drawing:
     def facts(self) -> Facts:
         """What the pictures' texts say beside the request."""
         request, context, first, second = self.request, self.context, self.first, self.second
-        networks, embeddings = used_files(request, context.job.files)
+        files = [one for one in context.job.files if one.path not in context.left_out]
+        networks, embeddings = used_files(request, files)
         built = first.loaded.built
         return Facts(
             sampler=first.sampler.name,

@@ -40,6 +40,7 @@ class JobContext:
     ending: threading.Event
     checkpoints: Path = field(default_factory=Path)  # folder for checkpoints that jobs make
     notes: list[str] = field(default_factory=list)  # remarks for the page, sent when the job is finished
+    left_out: set[str] = field(default_factory=set)  # paths of network files that could not be applied
     result: list[str] = field(default_factory=list)  # what a job gives that makes no pictures; lines of text
 
     @property

@@ -29,6 +29,14 @@ class Named:
     adapter: Adapter
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    """A network in memory, and the file it came from."""
+
+    path: str
+    use: Use
+
+
 @dataclass
 class NetworkFiles:
     """Network files in memory; the latest stay. One for each engine."""
@@ -90,46 +98,60 @@ def applied(named: Sequence[Named], built: Built, context: JobContext) -> Iterat
     with ExitStack() as blocks:
         if named:
             layers = layers_of(built)
-            for adapter, uses in _by_adapter(named, context):
-                _enter(blocks, adapter, layers, uses, context)
+            for adapter, found in _by_adapter(named, context):
+                matched = _entered(blocks, adapter, layers, found, context)
+                context.notes.extend(_remarks(matched))
         yield
 
 
-def _enter(blocks: ExitStack, adapter: Adapter, layers: Any, uses: Sequence[Use], context: JobContext) -> None:
+def _entered(blocks: ExitStack, adapter: Adapter, layers: Any, found: Sequence[_Found], context: JobContext) -> Any:
     """All files of an adapter at once; when one of them does not fit the model, those that do."""
     try:
-        blocks.enter_context(adapter.applied(layers, uses))
+        return blocks.enter_context(adapter.applied(layers, [one.use for one in found]))
     except InvalidModelFile:
-        fitting = [one for one in uses if _fits(adapter, layers, one, context)]
-        blocks.enter_context(adapter.applied(layers, fitting))
+        fitting = [one.use for one in found if _fits(adapter, layers, one, context)]
+        return blocks.enter_context(adapter.applied(layers, fitting))
 
 
-def _fits(adapter: Adapter, layers: Any, use: Use, context: JobContext) -> bool:
+def _fits(adapter: Adapter, layers: Any, one: _Found, context: JobContext) -> bool:
     try:
-        with adapter.applied(layers, [use]):
+        with adapter.applied(layers, [one.use]):
             return True
     except InvalidModelFile as error:
-        context.notes.append(f"{error} It was left out.")
+        _leave_out(one.path, error, context)
         return False
 
 
-def _by_adapter(named: Sequence[Named], context: JobContext) -> Iterator[tuple[Adapter, list[Use]]]:
+def _by_adapter(named: Sequence[Named], context: JobContext) -> Iterator[tuple[Adapter, list[_Found]]]:
     for adapter in dict.fromkeys(one.adapter.name for one in named):
         mine = [one for one in named if one.adapter.name == adapter]
-        uses = [use for one in mine if (use := _use(one, context))]
-        if uses:
-            yield mine[0].adapter, uses
+        found = [known for one in mine if (known := _found(one, context))]
+        if found:
+            yield mine[0].adapter, found
 
 
-def _use(one: Named, context: JobContext) -> Use | None:
+def _found(one: Named, context: JobContext) -> _Found | None:
     """A network with its file read; a file that cannot be used costs the network, not the picture."""
     try:
         loaded = files_of_engine().get(one)
     except InvalidModelFile as error:
-        context.notes.append(f"{error} It was left out.")
+        _leave_out(one.file.path, error, context)
         return None
     network = one.network
-    return Use(loaded=loaded, text_encoder=network.text_encoder, unet=network.unet, dyn=network.dyn)
+    use = Use(loaded=loaded, text_encoder=network.text_encoder, unet=network.unet, dyn=network.dyn)
+    return _Found(path=one.file.path, use=use)
+
+
+def _leave_out(path: str, error: InvalidModelFile, context: JobContext) -> None:
+    context.left_out.add(path)
+    context.notes.append(f"{error} It was left out.")
+
+
+def _remarks(matched: Any) -> Iterator[str]:
+    """Files that the model has only some of the layers of. An adapter need not say."""
+    for one in matched or ():
+        if missing := getattr(one, "missing", ()):
+            yield f"{one.name}: {len(missing)} of {one.layers + len(missing)} layers are not in this model."
 
 
 def key_of(named: Sequence[Named]) -> tuple[object, ...]:

@@ -176,10 +176,9 @@ class _Pass:
             more["concat"] = seen_by_inpainting(built, ground, batch.places, shape, weight, batch.context.notes)
         if built.kind == "edit":
             more["image"] = seen_by_editing(built, ground, batch.places, shape)
-        guided = request.cfg_scale != 1 or built.kind == "edit"
         return Conditions(
             positive=tuple(reading.positive(one) for one in self._prompts),
-            negative=tuple(reading.negative(one) if guided else None for one in self._negatives),
+            negative=tuple(reading.negative(one) for one in self._negatives),
             **more,
         )
 
@@ -188,7 +187,7 @@ class _Pass:
         return Reading(
             loaded=loaded,
             request=self._batch.request,
-            embeddings=EmbeddingFiles(context.job.files, context.notes),
+            embeddings=EmbeddingFiles(context.job.files, context.notes, context.left_out),
             calls=course.calls,
             first_calls=course.first.calls if course.first else None,
             width=course.width,

@@ -26,9 +26,12 @@ class Thrift:
     note: str = ""
 
 
-def ladder(request: ImageRequest) -> Iterator[Thrift]:
-    """Ways to draw a batch, each needing less memory than the one before. None changes what is drawn."""
-    size = request.batch_size
+def ladder(request: ImageRequest, alone: bool = False) -> Iterator[Thrift]:
+    """Ways to draw a batch, each needing less memory than the one before. None changes what is drawn.
+
+    `alone`: the sampler wants one picture at a time.
+    """
+    size = 1 if alone else request.batch_size
     yield Thrift(together=size)
     while size > 1:
         size = (size + 1) // 2
@@ -39,11 +42,15 @@ def ladder(request: ImageRequest) -> Iterator[Thrift]:
 
 
 def with_thrift(
-    request: ImageRequest, device: torch.device, notes: list[str], draw: Callable[[Thrift], Result]
+    request: ImageRequest,
+    device: torch.device,
+    notes: list[str],
+    draw: Callable[[Thrift], Result],
+    alone: bool = False,
 ) -> Result:
     """Draw; when memory runs out, give back what can be and try with less. Raises OutOfMemory when nothing helps."""
     failure: BaseException | None = None
-    for thrift in ladder(request):
+    for thrift in ladder(request, alone):
         try:
             result = draw(thrift)
         except (RuntimeError, MemoryError) as error:

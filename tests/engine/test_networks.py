@@ -107,13 +107,14 @@ def test_one_for_another_kind_of_model_is_left_out_with_a_remark(
     save_file(wide | {"lora_te_text_model_encoder_layers_99_mlp_fc1.lora_up.weight": torch.zeros(8, 4)}, wrong)
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(b"broken")
-    files = (lora, filed("lora", wrong), filed("lora", broken))
+    files = (lora, filed("lora", wrong, short_hash="1" * 12), filed("lora", broken, short_hash="2" * 12))
     request = request_of(prompt="a cat<lora:wrong:1><lora:fur:1><lora:broken:1>")
     heard = engine.draw(request, record, files=files)
     expected = pixels(engine.draw(request_of(prompt="a cat<lora:fur:1>"), record, files=files))
     assert (pixels(heard) == expected).all()
     assert "wrong was made for another kind of model" in heard[-1].note
     assert "broken.safetensors" in heard[-1].note
+    assert parse_infotext(pictures(heard)[0].infotext)["Lora hashes"] == "Fur: 0123456789ab", "only what was applied"
 
 
 def test_another_autoencoder(

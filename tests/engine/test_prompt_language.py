@@ -50,7 +50,7 @@ def embedding(tmp_path_factory: pytest.TempPathFactory, loaded: Loaded) -> FileR
 
 def reading(loaded: Loaded, files: tuple[FileRecord, ...] = (), **known: Any) -> Reading:
     defaults: dict[str, Any] = {"calls": 10, "width": 64, "height": 64, "request": ImageRequest()}
-    return Reading(loaded=loaded, embeddings=EmbeddingFiles(files, []), **(defaults | known))
+    return Reading(loaded=loaded, embeddings=EmbeddingFiles(files, [], set()), **(defaults | known))
 
 
 def test_parts_and_their_times(loaded: Loaded) -> None:
@@ -104,6 +104,20 @@ def test_an_embedding_in_the_engine(
     assert (pixels(plain) != pixels(styled)).any()
     assert parse_infotext(pictures(styled)[0].infotext)["TI hashes"] == "my-style: 0123456789ab"
     assert "TI hashes" not in pictures(engine.draw(request_of(), record, files=(embedding,)))[0].infotext
+
+
+def test_an_embedding_for_another_model_is_no_part_of_the_text(
+    engine: Engine, record: ModelRecord, request_of: Make, tmp_path: Path
+) -> None:
+    path = tmp_path / "wide.safetensors"
+    save_file({"emb_params": torch.zeros(2, 768)}, path)
+    stat = path.stat()
+    file = FileRecord(
+        kind="embedding", name="wide", path=str(path), size=stat.st_size, modified=stat.st_mtime_ns, short_hash="0" * 12
+    )
+    heard = engine.draw(request_of(prompt="a wide cat"), record, files=(file,))
+    assert "TI hashes" not in pictures(heard)[0].infotext
+    assert (pixels(heard) == pixels(engine.draw(request_of(prompt="a wide cat"), record))).all()
 
 
 def test_each_picture_is_drawn_from_its_own_text(engine: Engine, record: ModelRecord, request_of: Make) -> None:

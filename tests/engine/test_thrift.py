@@ -19,6 +19,7 @@ def test_each_rung_needs_less() -> None:
     single = [(1, False, False), (1, True, False), (1, True, True)]
     assert rungs == [(8, False, False), (4, False, False), (2, False, False), *single]
     assert [one.together for one in ladder(ImageRequest(batch_size=5))] == [5, 3, 2, 1, 1, 1]
+    assert [one.together for one in ladder(ImageRequest(batch_size=8), alone=True)] == [1, 1, 1]
     plain = [one.split for one in ladder(ImageRequest(cfg_scale=1))]
     assert plain == [False, True], "without a negative prompt there is nothing to split"
 
