@@ -74,7 +74,7 @@ def text_to_image(plan: SamplingPlan) -> Tensor:
     """
     first, noise = plan.sigmas[0], plan.noise()
     scale = math.sqrt(1 + first**2) if plan.variance_preserving or plan.sgm_noise else first
-    return _sampled(plan, noise * scale, noise)
+    return _sampled(plan, noise * scale, noise, first)
 
 
 @torch.inference_mode()
@@ -87,16 +87,18 @@ def image_to_image(
     """
     if len(plan.sigmas) < 2:
         return latents if plan.blend is None else plan.blend(latents, 0.0)
-    noise = plan.noise() * noise_multiplier
-    return _sampled(plan, latents + noise * (plan.sigmas[0] + extra_noise), noise)
+    first, noise = plan.sigmas[0], plan.noise() * noise_multiplier
+    table = plan.options.get("table", (first,))
+    return _sampled(plan, latents + noise * (first + extra_noise), noise, max(first, table[-1]))
 
 
-def _sampled(plan: SamplingPlan, x: Tensor, noise: Tensor) -> Tensor:
+def _sampled(plan: SamplingPlan, x: Tensor, noise: Tensor, highest: float) -> Tensor:
+    """The end of either way. `highest`: where the schedule begins of which the plan's levels may be a part."""
     denoise, last = plan.denoise, plan.sigmas[-1]
     if plan.blend is not None:
         early = plan.variance_preserving
         denoise = MaskedBefore(denoise, plan.blend, noise) if early else MaskedAfter(denoise, plan.blend)
-    x = plan.sampler.sample(denoise, x, plan.sigmas, plan.on_step, **_options(plan))
+    x = plan.sampler.sample(denoise, x, plan.sigmas, plan.on_step, **_options(plan, highest))
     if plan.variance_preserving and last > 0:
         x = x / math.sqrt(1 + last**2)
     if plan.blend is not None:
@@ -106,7 +108,7 @@ def _sampled(plan: SamplingPlan, x: Tensor, noise: Tensor) -> Tensor:
     return x
 
 
-def _options(plan: SamplingPlan) -> dict[str, Any]:
+def _options(plan: SamplingPlan, highest: float) -> dict[str, Any]:
     """The keyword arguments the plan's sampler takes."""
     wanted = plan.sampler.options
     given = {"eta": plan.eta} | dict(plan.options)
@@ -116,5 +118,5 @@ def _options(plan: SamplingPlan) -> dict[str, Any]:
     if "noise" in wanted:
         known["noise"] = plan.noise
     if "brownian" in wanted:
-        known["brownian"] = plan.noise.brownian(plan.sigmas)
+        known["brownian"] = plan.noise.brownian([highest, *plan.sigmas])
     return known

@@ -6,7 +6,14 @@ import torch
 from modules.core.errors import Cancelled, NotFinite, UnknownName
 from modules.core.extension_points import Sampler
 from modules.diffusion.noise import Noise
-from modules.diffusion.sample import SamplingPlan, schedule_for, schedule_label, sigmas_for, text_to_image
+from modules.diffusion.sample import (
+    SamplingPlan,
+    image_to_image,
+    schedule_for,
+    schedule_label,
+    sigmas_for,
+    text_to_image,
+)
 
 SHAPE = (4, 8, 8)
 
@@ -100,6 +107,20 @@ def test_what_is_not_said_is_the_samplers_own():
 def test_a_brownian_path_spans_the_levels_of_the_plan():
     brownian = greedy_options(("brownian",))["brownian"]
     assert torch.equal(brownian(14.0, 3.0), Noise([1], SHAPE).brownian([14.0, 3.0, 0.0])(14.0, 3.0))
+
+
+def test_on_a_picture_the_path_spans_the_whole_schedule(table):
+    """So the noise of the last steps is the same whatever part of them is done, and the field's."""
+    got = []
+
+    def watch(denoise, x, sigmas, on_step, *, brownian):
+        got.append(brownian(3.0, 1.0))
+        return x
+
+    sampler = Sampler(name="Watch", sample=watch, options=("brownian",))
+    one = plan(sampler, sigmas=[3.0, 1.0, table[0], 0.0], options={"table": table})
+    image_to_image(one, torch.zeros(1, *SHAPE))
+    assert torch.equal(got[0], Noise([1], SHAPE).brownian([table[-1], table[0]])(3.0, 1.0))
 
 
 def test_the_noise_multiplier_of_sgm():
