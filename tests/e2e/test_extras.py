@@ -5,7 +5,7 @@ import re
 
 import httpx
 import pytest
-from e2e.conftest import PATIENCE, Visitor
+from e2e.conftest import PATIENCE, Visitor, serving
 from PIL import Image
 from playwright.sync_api import Page, expect
 
@@ -169,6 +169,33 @@ def test_other_tabs_send_their_picture_here(extras, files):
         "async (url) => atelier.sendTo('extras', { blob: await (await fetch(url)).blob(), infotext: '' })", url
     )
     expect(extras.locator("#extras_image li")).to_have_count(1)
+
+
+def test_a_model_that_cannot_describe_says_what_to_do(extras, files):
+    """The small models of these tests are not the starter; its answers are tested in tests/engine."""
+    add(extras, files / "one.png")
+    extras.get_by_role("button", name="Describe").click()
+    expect(extras.locator("#extras_problems")).to_contain_text("models/BLIP", timeout=1000 * PATIENCE)
+    add(extras, files / "two.png")
+    expect(extras.get_by_role("button", name="Describe")).not_to_be_visible()
+
+
+def test_a_picture_is_described(browser, tmp_path, files):
+    (tmp_path / "data").mkdir()
+    with serving(tmp_path / "data") as served:
+        visitor = Visitor(browser, served)
+        page = visitor.open()
+        page.evaluate("atelier.openTab('extras')")
+        page.locator("#extras_image input[type=file]").first.wait_for(state="attached")
+        add(page, files / "three.png")
+        page.get_by_role("button", name="Describe").click()
+        text = page.locator("#extras_image .ax-text")
+        expect(text).to_have_text(re.compile("^an? .* (in|on) "), timeout=1000 * PATIENCE)
+        said = text.inner_text()
+        page.get_by_role("button", name="Use as prompt").click()
+        expect(page.locator("#txt2img_prompt textarea")).to_have_value(said)
+        visitor.close()
+        assert visitor.complaints == []
 
 
 def test_the_page_says_why_there_are_no_models(extras):

@@ -75,6 +75,46 @@ async function extrasUpload(blob) {
   return read;
 }
 
+/* -- words for a picture --------------------------------------------------------------------------------------------------- */
+
+/* What a picture shows, in words, for any tab: `what` is {blob}, {url} or {input: an id of the server}. Throws Trouble. */
+atelier.describe = async (what) => {
+  const picture = what.input ?? (await extrasUpload(await blobFrom(what))).id;
+  const { job } = await ask("api/v1/describe", { method: "POST", body: { picture } });
+  for (;;) {
+    const live = await ask(`api/v1/jobs/${job}`);
+    if (live.state === "failed") throw new Trouble(live.sentence || "The picture could not be described.");
+    if (ENDED.has(live.state)) return live.result || "";
+    await new Promise((done) => setTimeout(done, 400));
+  }
+};
+
+class ExtrasWords extends HTMLElement {
+  connectedCallback() {
+    this.setAttribute("role", "status");
+    this.say("");
+  }
+  say(text, ready = false) {
+    const use = () => (forms.fill("txt2img", { prompt: text }), openTab("txt2img"));
+    const button = (words, onclick) => element("button", { type: "button", class: "at-quiet-button", textContent: words, onclick });
+    const tools = ready && element("div", { class: "at-tools" }, button("Use as prompt", use), button("Copy text", () => copy(text)));
+    this.hidden = !text;
+    this.replaceChildren(...[element("p", { class: "ax-text", textContent: text }), tools].filter(Boolean));
+  }
+  async describe(input) {
+    this.say("Looking at the picture…");
+    try {
+      const text = await atelier.describe({ input });
+      this.say(text || "Nothing was found to say about this picture.", Boolean(text));
+    } catch (trouble) {
+      if (!(trouble instanceof Trouble)) throw trouble;
+      this.say("");
+      extras.say(trouble.message);
+    }
+  }
+}
+customElements.define("at-extras-words", ExtrasWords);
+
 /* -- what is to be made larger ------------------------------------------------------------------------------------------ */
 
 class ExtrasPictures extends HTMLElement {
@@ -87,8 +127,10 @@ class ExtrasPictures extends HTMLElement {
     this.empty = element("div", { class: "ax-empty" }, words, element("div", { class: "at-tools" }, first, button("A whole folder…", () => this.folder.click(), "All pictures in it")));
     this.list = element("ul", { class: "ac-batch ax-list", "aria-label": "Pictures to make larger" });
     this.words = element("p", { class: "at-note", role: "status" });
-    this.tools = element("div", { class: "at-tools" }, button("Add pictures…", () => this.files.click()), button("Add a folder…", () => this.folder.click()), button("Take all away", () => extras.clear()));
-    this.replaceChildren(this.files, this.folder, this.empty, this.list, this.words, this.tools);
+    this.told = new ExtrasWords();
+    this.describe = button("Describe", () => this.told.describe(extras.pictures[0].id), "Put what the picture shows into words");
+    this.tools = element("div", { class: "at-tools" }, button("Add pictures…", () => this.files.click()), button("Add a folder…", () => this.folder.click()), button("Take all away", () => extras.clear()), this.describe);
+    this.replaceChildren(this.files, this.folder, this.empty, this.list, this.words, this.tools, this.told);
     this.paint = this.paint.bind(this);
     board.addEventListener("extras", this.paint);
     this.paint();
@@ -106,6 +148,9 @@ class ExtrasPictures extends HTMLElement {
     const many = extras.pictures.length;
     this.empty.hidden = many > 0;
     this.list.hidden = this.tools.hidden = !many;
+    this.describe.hidden = many !== 1;
+    if (this.first !== extras.pictures[0]?.id) this.told.say("");
+    this.first = extras.pictures[0]?.id;
     const parts = [many === 1 ? extrasSize(extras.pictures[0]) : many && `${many} pictures`, extras.coming && `${extras.coming} on the way…`];
     setText(this.words, parts.filter(Boolean).join(" · "));
     this.list.replaceChildren(...extras.pictures.map((one) => extrasRow(one)));
