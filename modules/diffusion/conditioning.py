@@ -50,7 +50,7 @@ class Reading:
         return Reading(layer=-max(1, clip_skip), normed=self.normed, pooled=self.pooled, zero_padding=self.zero_padding)
 
 
-FIRST_STABLE_DIFFUSION = Reading()
+FIRST = Reading()  # Stable Diffusion 1.x
 
 
 def multiply(z: Tensor, weights: Tensor) -> Tensor:
@@ -81,7 +81,7 @@ EMPHASIS: dict[str, Callable[[Tensor, Tensor], Tensor] | None] = {
 def read(
     chunks_per_prompt: Sequence[Sequence[Chunk]],
     text_encoder: Any,
-    reading: Reading = FIRST_STABLE_DIFFUSION,
+    reading: Reading = FIRST,
     *,
     emphasis: str = "Original",
     vectors: Mapping[str, Tensor] | None = None,
@@ -99,13 +99,6 @@ def read(
         for column in zip(*chunks_per_prompt, strict=True)
     ]
     return torch.cat([states for states, _ in found], dim=1), found[0][1]
-
-
-def encode(
-    chunks_per_prompt: Sequence[Sequence[Chunk]], text_encoder: Any, *, clip_skip: int = 1, emphasis: str = "Original"
-) -> Tensor:
-    """As `read`, with the one text encoder of Stable Diffusion 1.x."""
-    return read(chunks_per_prompt, text_encoder, Reading().with_clip_skip(clip_skip), emphasis=emphasis)[0]
 
 
 def _read_column(
@@ -137,6 +130,7 @@ def zero_padded(tokens: Tensor, end: int) -> Tensor:
 def _states(text_encoder: Any, answer: Any, reading: Reading) -> Tensor:
     if reading.layer == -1 and reading.normed:
         return answer.last_hidden_state
-    states = answer.hidden_states[reading.layer]
+    # a small model has fewer layers than may be skipped
+    states = answer.hidden_states[max(reading.layer, -len(answer.hidden_states))]
     # the layers stand in `text_model` where a projection stands beside them
     return getattr(text_encoder, "text_model", text_encoder).final_layer_norm(states) if reading.normed else states

@@ -1,13 +1,14 @@
 """Text embeddings with a real, small CLIPTextModel."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import pytest
 import torch
-from transformers import CLIPTextConfig, CLIPTextModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from modules.core.errors import UnknownName
-from modules.diffusion.conditioning import encode
+from modules.diffusion.conditioning import Reading, read, zero_padded
 
 START, END, LAYERS = 98, 99, 4
 
@@ -16,6 +17,7 @@ START, END, LAYERS = 98, 99, 4
 class Chunk:
     tokens: tuple
     weights: tuple
+    inserted: tuple = field(default=())
 
 
 def chunk(*content, weights=()):
@@ -53,6 +55,11 @@ def plain(text_encoder):
             return text_encoder(input_ids=torch.tensor([one.tokens]), **options)
 
     return call
+
+
+def encode(chunks, text_encoder, *, clip_skip=1, emphasis="Original"):
+    """As Stable Diffusion 1.x reads its text encoder."""
+    return read(chunks, text_encoder, Reading().with_clip_skip(clip_skip), emphasis=emphasis)[0]
 
 
 WEIGHTED = chunk(1, 2, 3, weights=(1.5, 1.0, 0.5))
@@ -144,3 +151,91 @@ def test_half_precision_stays_half_precision(text_encoder):
     text_encoder.to(torch.float32)
     assert found.dtype == torch.bfloat16
     assert torch.isfinite(found).all()
+
+
+# Other readings ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def projecting():
+    torch.manual_seed(1)
+    config = CLIPTextConfig(
+        vocab_size=100,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=4,
+        projection_dim=24,
+        bos_token_id=START,
+        eos_token_id=END,
+    )
+    return CLIPTextModelWithProjection(config).eval()
+
+
+def answers(encoder, one):
+    with torch.no_grad():
+        return encoder(input_ids=torch.tensor([one.tokens]), output_hidden_states=True)
+
+
+@pytest.mark.parametrize("layer", [-1, -2, -3])
+@pytest.mark.parametrize("normed", [False, True])
+def test_a_layer_with_or_without_its_norm(projecting, layer, normed):
+    found, pooled = read([[chunk(1, 2)]], projecting, Reading(layer=layer, normed=normed))
+    expected = answers(projecting, chunk(1, 2)).hidden_states[layer]
+    if normed:
+        expected = projecting.text_model.final_layer_norm(expected)
+    assert torch.allclose(found, expected, atol=1e-6)
+    assert pooled is None
+
+
+def test_the_pooled_state_is_the_first_chunk_s_without_emphasis(projecting):
+    reading = Reading(layer=-2, normed=False, pooled=True)
+    found, pooled = read([[WEIGHTED, chunk(9)], [chunk(4), chunk(5)]], projecting, reading)
+    assert found.shape == (2, 154, 32)
+    expected = torch.cat([answers(projecting, one).text_embeds for one in (WEIGHTED, chunk(4))])
+    assert torch.allclose(pooled, expected, atol=1e-6)
+
+
+def test_behind_the_first_end_token_there_are_zeros():
+    tokens = torch.tensor([[START, 5, END, END, 7], [START, 5, 6, 7, END], [START, 1, 2, 3, 4]])
+    expected = [[START, 5, END, 0, 0], [START, 5, 6, 7, END], [START, 1, 2, 3, 4]]
+    assert zero_padded(tokens, END).tolist() == expected
+
+
+def test_zero_padding_is_what_the_encoder_sees(projecting):
+    found, _ = read([[chunk(1, 2)]], projecting, Reading(zero_padding=True))
+    zeroed = Chunk(tokens=(START, 1, 2, END, *[0] * 73), weights=(1.0,) * 77)
+    assert torch.allclose(found, answers(projecting, zeroed).last_hidden_state, atol=1e-6)
+    assert not torch.allclose(found, answers(projecting, chunk(1, 2)).last_hidden_state, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("reading", "skip", "layer"),
+    [
+        (Reading(), 1, -1),
+        (Reading(), 3, -3),
+        (Reading(), 0, -1),
+        (Reading(layer=-2, skips=False), 5, -2),
+        (Reading(normed=False), 2, -2),
+    ],
+)
+def test_clip_skip_moves_the_layer_where_it_means_something(reading, skip, layer):
+    moved = reading.with_clip_skip(skip)
+    assert moved.layer == layer
+    assert (moved.normed, moved.pooled, moved.zero_padding) == (reading.normed, reading.pooled, reading.zero_padding)
+
+
+def test_vectors_take_their_places(text_encoder):
+    table = text_encoder.get_input_embeddings().weight
+    place = SimpleNamespace(offset=2, name="style")
+    given = Chunk(*vars(chunk(1, 0, 0, 4)).values())
+    given.inserted = (place,)
+    found, _ = read([[given]], text_encoder, vectors={"style": table[[2, 3]].clone()})
+    assert torch.allclose(found, encode([[chunk(1, 2, 3, 4)]], text_encoder), atol=1e-6)
+    assert torch.allclose(read([[given]], text_encoder)[0], encode([[chunk(1, 0, 0, 4)]], text_encoder), atol=1e-6)
+
+
+def test_an_encoder_skips_no_more_layers_than_it_has(text_encoder):
+    """Clip skip 12 on a small model takes its first state: a picture rather than an error."""
+    found = encode([[chunk(1, 2)]], text_encoder, clip_skip=12)
+    assert found.shape == (1, 77, 32)

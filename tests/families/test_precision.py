@@ -1,5 +1,6 @@
 """Number types: decided by the device alone, and the autoencoder never in float16."""
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,7 +10,7 @@ import torch
 from modules.core.errors import InvalidOption
 from modules.families import offload, precision
 from modules.families.built import BuildOptions
-from modules.families.kinds import sd15
+from modules.families.kinds import sd15, sdxl
 
 CPU, CUDA, MPS = torch.device("cpu"), torch.device("cuda:0"), torch.device("mps")
 
@@ -78,3 +79,19 @@ def test_offloading_computes_the_same_and_can_be_done_to_any_network(small_file:
     x, t, text = torch.randn(1, 4, 8, 8), torch.tensor([5.0]), torch.randn(1, 77, 32)
     with torch.inference_mode():
         assert torch.equal(plain.predict(x, t, text), hooked.predict(x, t, text))
+
+
+def test_offloading_reaches_every_network_there_is(small_of: Callable[[str], Path]) -> None:
+    built = sdxl.register_families()[0].build(small_of("sdxl"), BuildOptions(half=False))
+    offload.one_network_at_a_time(built)
+    assert all(hasattr(network, "_hf_hook") for network in built.networks.values())
+    assert list(built.networks) == ["text_encoder", "text_encoder_2", "unet", "vae"]
+
+
+def test_a_model_is_moved_as_a_whole(small_of: Callable[[str], Path]) -> None:
+    """The meta device stands for a GPU: moving there and asking where everything is needs none."""
+    built = sdxl.register_families()[0].build(small_of("sdxl"), BuildOptions(half=False))
+    offload.move(built, torch.device("meta"))
+    assert built.device == torch.device("meta")
+    for network in built.networks.values():
+        assert {one.device.type for one in (*network.parameters(), *network.buffers())} == {"meta"}
