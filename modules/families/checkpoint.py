@@ -12,7 +12,7 @@ from torch import nn
 
 from modules.core.errors import InvalidModelFile
 from modules.core.extension_points import Family
-from modules.families import colours, eighth, single_file
+from modules.families import colours, single_file
 from modules.families.architecture import STABLE_DIFFUSION_1, VELOCITY, Architecture
 from modules.families.built import BuildOptions, Built, Tower
 from modules.families.configuration import METADATA_KEY, Config
@@ -51,11 +51,10 @@ def build(path: Path, options: BuildOptions, *, family: str, architecture: Archi
     networks = _empty_networks(config, _projected(architecture, store), store.name)
     places = places_of(networks, config, store, f"{family} checkpoint")
     kinds = precision(options.device, options.half)
-    ready = filled(networks, store, places, kinds, torch.device(weights_device(options)))
-    built = _built(ready, config, store, options, training)
+    device = torch.device(weights_device(options))
+    ready = filled(networks, store, places, kinds, device, narrow=options.fp8)
+    built = _built(ready, config, store, options, kinds.network, training)
     built.family, built.towers, built.sizes, built.layout = family, towers, architecture.sizes, architecture.layout
-    if options.fp8:
-        eighth.store(built.unet)
     apply_policy(built, options)
     if not built.prediction:
         built.prediction = asked(built)
@@ -95,7 +94,12 @@ def _empty_networks(config: Config, projected: tuple[str, ...], file_name: str) 
 
 
 def _built(
-    networks: Mapping[str, nn.Module], config: Config, store: Store, options: BuildOptions, training: Training
+    networks: Mapping[str, nn.Module],
+    config: Config,
+    store: Store,
+    options: BuildOptions,
+    number: torch.dtype,
+    training: Training,
 ) -> Built:
     vae: Any = networks[VAE]
     return Built(
@@ -107,7 +111,7 @@ def _built(
         sigmas=training.sigmas,
         prediction=training.prediction,
         device=options.device,
-        dtype=next(networks[UNET].parameters()).dtype,
+        dtype=number,
         scaling_factor=vae.config.scaling_factor,
         latent_channels=vae.config.latent_channels,
         colours=colours.from_metadata(store.metadata),

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 STORED = torch.float8_e4m3fn
+LARGEST = 448.0  # torch makes NaN of what is beyond it
 
 
 class NarrowLinear(nn.Linear):
@@ -28,6 +29,16 @@ NARROW = {nn.Linear: NarrowLinear, nn.Conv2d: NarrowConv2d}
 WIDE = {narrow: wide for wide, narrow in NARROW.items()}
 
 
+def narrowed(tensor: Tensor) -> Tensor:
+    """The nearest numbers of 8 bits."""
+    return tensor if tensor.dtype == STORED else tensor.clamp(-LARGEST, LARGEST).to(STORED)
+
+
+def weights_of(network: nn.Module) -> set[str]:
+    """The names of the weights that `store` keeps in 8 bits."""
+    return {f"{name}.weight" for name, module in network.named_modules() if type(module) in NARROW}
+
+
 def store(network: nn.Module) -> None:
     """Keep the weights of this network's linear layers and convolutions in 8 bits from now on."""
     for module in network.modules():
@@ -35,7 +46,7 @@ def store(network: nn.Module) -> None:
         if narrow is not None:
             # the object stays the same one, with its name and its hooks; only how it computes changes
             module.__class__ = narrow
-            module.weight.data = module.weight.data.to(STORED)
+            module.weight.data = narrowed(module.weight.data)
 
 
 def widen(network: nn.Module, number: torch.dtype) -> None:

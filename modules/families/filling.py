@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from modules.core.errors import InvalidModelFile
+from modules.families import eighth
 from modules.families.open_clip import Source
 from modules.families.original_layout import UNET, VAE
 from modules.families.precision import Precision
@@ -63,16 +64,28 @@ def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def filled(
-    networks: Mapping[str, nn.Module], store: Store, places: Places, kinds: Precision, device: torch.device
+    networks: Mapping[str, nn.Module],
+    store: Store,
+    places: Places,
+    kinds: Precision,
+    device: torch.device,
+    *,
+    narrow: bool = False,
 ) -> dict[str, nn.Module]:
-    """The networks with their weights, ready to run, by part."""
+    """The networks with their weights, ready to run, by part. narrow: the U-Net's go into 8 bits as they are read."""
     from modules.families import networks as library  # late: diffusers takes seconds to import
 
-    parameters = _read(store, places, kinds, device)
-    return {part: library.filled(network, parameters[part]) for part, network in networks.items()}
+    small = eighth.weights_of(networks[UNET]) if narrow else set[str]()
+    parameters = _read(store, places, kinds, device, small)
+    ready = {part: library.filled(network, parameters[part]) for part, network in networks.items()}
+    if narrow:
+        eighth.store(ready[UNET])
+    return ready
 
 
-def _read(store: Store, places: Places, kinds: Precision, device: torch.device) -> dict[str, dict[str, Tensor]]:
+def _read(
+    store: Store, places: Places, kinds: Precision, device: torch.device, small: set[str]
+) -> dict[str, dict[str, Tensor]]:
     """The parameters by part, each converted as soon as it is read: the file's numbers are never held all at once."""
     number_of = {UNET: kinds.network, VAE: kinds.vae}
     found: dict[str, dict[str, Tensor]] = {}
@@ -83,5 +96,7 @@ def _read(store: Store, places: Places, kinds: Precision, device: torch.device) 
             # change in one step: two would be faster in the cache, but touch fresh memory twice, which costs more.
             layout = torch.channels_last if shaped.ndim == 4 else torch.contiguous_format
             number = number_of.get(place.part, kinds.text_encoder)
-            found.setdefault(place.part, {})[place.name] = shaped.to(device, number, memory_format=layout)
+            ready = shaped.to(device, number, memory_format=layout)
+            narrow = place.part == UNET and place.name in small
+            found.setdefault(place.part, {})[place.name] = eighth.narrowed(ready) if narrow else ready
     return found

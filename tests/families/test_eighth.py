@@ -96,3 +96,20 @@ def test_saving_one_kept_in_8_bits_writes_float16(build: Callable[..., Built], t
     assert {one.dtype for one in tensors.values()} == {torch.float16}
     first = tensors["model.diffusion_model.input_blocks.0.0.weight"]
     assert torch.equal(first.float(), built.unet.conv_in.weight.float())
+
+
+def test_numbers_beyond_the_range_become_its_end_and_not_nan() -> None:
+    found = eighth.narrowed(torch.tensor([1e6, -1e6, 448.0, 0.5]))
+    assert found.dtype == NARROW
+    assert found.float().tolist() == [448.0, -448.0, 448.0, 0.5]
+    assert eighth.narrowed(found) is found
+
+
+def test_what_is_read_into_8_bits_is_what_is_stored_later(build: Callable[..., Built]) -> None:
+    read, stored = build("sdxl", half=False, fp8=True), build("sdxl", half=False)
+    eighth.store(stored.unet)
+    theirs = stored.unet.state_dict()
+    assert all(
+        one.dtype == theirs[name].dtype and one.float().equal(theirs[name].float())
+        for name, one in read.unet.state_dict().items()
+    )
