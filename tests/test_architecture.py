@@ -30,7 +30,7 @@ OUTSIDE = {
     "prompts": {"tokenizers"},
     "imaging": {"PIL", "numpy", "torch", "spandrel"},  # torch: only where upscalers are
     "diffusion": {"torch", "safetensors", "xformers", "numpy"},
-    "families": {"torch", "diffusers", "transformers", "accelerate", "safetensors", "numpy", "xformers"},
+    "families": {"torch", "diffusers", "transformers", "accelerate", "safetensors", "numpy", "PIL", "xformers"},
     "training": {"torch", "diffusers", "transformers", "peft", "accelerate"},
     "storage": {"sqlalchemy", "alembic"},
     "engine": {"torch", "psutil", "PIL", "numpy"},
