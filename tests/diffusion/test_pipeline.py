@@ -7,7 +7,7 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from modules.diffusion.conditioning import encode
+from modules.diffusion.conditioning import read
 from modules.diffusion.denoiser import denoiser_for
 from modules.diffusion.guided import Conditions, Guided, Rules, Text, Weighted
 from modules.diffusion.noise import Noise
@@ -62,7 +62,8 @@ def pipeline():
 def ours(pipeline, samplers, schedules, guidance, table, *, steps, scale, seeds):
     tokenizer = Tokenizer(TOKENIZER)
     cond, uncond = (
-        ((steps, Text(encode([chunks(prompt, tokenizer)], pipeline.text_encoder)[0])),) for prompt in (PROMPT, NEGATIVE)
+        ((steps, Text(read([chunks(prompt, tokenizer)], pipeline.text_encoder)[0][0])),)
+        for prompt in (PROMPT, NEGATIVE)
     )
     conditions = Conditions(positive=[(Weighted(cond),)] * len(seeds), negative=[uncond] * len(seeds))
     rules = Rules(guidance=guidance["CFG"], scale=scale)
