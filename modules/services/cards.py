@@ -162,20 +162,13 @@ class Cards:
 
     def _of_file(self, record: FileRecord) -> Card:
         known: dict[str, Any] = {
-            "use": record.alias or record.name,
+            "use": self._shelf.called(record),
             "hash": record.short_hash,
             "base": self._shelf.base(record),
             "title": record.alias if record.alias != record.name else "",
         }
-        if record.alias and not self._is_unique(record):
-            known["use"] = record.name
         folder = self._folder_of(record)
         return _card(record.kind, Path(record.path), record.name, folder, record=record, convertible=False, **known)
-
-    def _is_unique(self, record: FileRecord) -> bool:
-        """Whether its alias finds it and nothing else."""
-        files = self._shelf.files(record.kind)
-        return not any(record.alias in (one.alias, one.name) for one in files if one.path != record.path)
 
     def _folder_of(self, record: FileRecord) -> str:
         parent = Path(record.path).parent

@@ -5,6 +5,7 @@ A file that is a pickle is listed, but never opened here: an engine reads it, wi
 
 import os
 import threading
+from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -50,6 +51,7 @@ class Shelf:
         self._lock = threading.RLock()
         self._headers: dict[Stamp, _Known] = {}
         self._files: Mapping[str, tuple[FileRecord, ...]] | None = None
+        self._claims: Mapping[str, Counter[str]] = {}  # by kind: how many files go by a name
         self._of_loras = Hashes(places.cache / "lora-hashes.json", lora_hash)
         self._of_others = Hashes(places.cache / "file-hashes.json", sha256)
         self._closing, self._work = threading.Event(), threading.Event()
@@ -86,6 +88,11 @@ class Shelf:
             return self.find(WORDS_IN_PROMPTS[word], name)
         except (KeyError, UnknownName):
             return None
+
+    def called(self, record: FileRecord) -> str:
+        """What prompts best call a file: its alias, unless another one goes by that too."""
+        unique = self._claims.get(record.kind, {}).get(record.alias, 0) <= 1
+        return record.alias if record.alias and unique else record.name
 
     def beside(self, model: ModelRecord) -> FileRecord | None:
         """The autoencoder that lies beside a checkpoint and belongs to it."""
@@ -173,6 +180,10 @@ class Shelf:
 
     def _scan(self) -> Mapping[str, tuple[FileRecord, ...]]:
         self._files = {kind: tuple(self._records(kind)) for kind in FOLDERS}
+        self._claims = {
+            kind: Counter(name for one in files for name in {one.name, one.alias})
+            for kind, files in self._files.items()
+        }
         return self._files
 
     def _records(self, kind: str) -> Iterator[FileRecord]:
