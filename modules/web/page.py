@@ -33,6 +33,7 @@ SCRIPTS = (
     "canvas_hand",
     "edit",
     "edit_send",
+    "png_info",
     "extras",
     "models",
     "models_card",

@@ -52,7 +52,7 @@ def test_no_extensions_is_a_sentence():
 def test_a_pictures_text_is_shown_whole_and_parsed(picture):
     markup = png_info.shown(picture(TEXT))
     assert "<dt>Seed</dt><dd>5</dd>" in markup
-    assert "<dt>Size-1</dt><dd>64</dd>" in markup
+    assert "<dt>Size</dt><dd>64x96</dd>" in markup
     assert "<b>cat" not in markup
     assert "Clip skip" not in markup  # a default that the reader fills in, not something the picture says
 

@@ -85,32 +85,3 @@ class JobRow {
   }
 }
 customElements.define("at-jobs", JobList);
-
-/* -- PNG Info: what can be done with a picture's text -------------------------------------------------------------------- */
-
-class PngText extends HTMLElement {
-  static observedAttributes = ["text"];
-  connectedCallback() {
-    this.attributeChangedCallback();
-  }
-  attributeChangedCallback() {
-    tell("png text", this.getAttribute("text") ?? "");
-  }
-}
-customElements.define("at-png-text", PngText);
-
-class PngTools extends HTMLElement {
-  connectedCallback() {
-    this.text = "";
-    const button = (words, onclick) => element("button", { type: "button", class: "at-quiet-button", textContent: words, onclick });
-    this.tools = element("div", { class: "at-tools" }, button("Send to txt2img", () => forms.paste("txt2img", this.text)), button("Copy text", () => copy(this.text)));
-    this.replaceChildren(this.tools);
-    hear("png text", (text) => this.paint(text));
-    this.paint("");
-  }
-  paint(text) {
-    this.text = text;
-    this.tools.hidden = !text;
-  }
-}
-customElements.define("at-png-tools", PngTools);

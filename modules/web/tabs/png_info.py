@@ -1,4 +1,4 @@
-"""Drop a picture, see the text it carries, send it to txt2img."""
+"""Drop a picture, see the text it carries, send both to another tab, make it again and compare (`assets/png_info.js`)."""
 
 from collections.abc import Mapping
 from html import escape
@@ -19,19 +19,21 @@ PROMPTS = ("Prompt", "Negative prompt")
 
 
 def build(studio: Any) -> None:
-    """The picture at the left, what it says at the right."""
-    with gr.Row(elem_classes="at-page at-png-info"):
-        picture = gr.Image(
-            sources=["upload", "clipboard"],
-            type="filepath",
-            image_mode=None,  # as it is: a converted picture has lost its text
-            label="Picture",
-            elem_id="pnginfo_image",
-            height=400,
-        )
-        with gr.Column():
-            element("<at-png-tools></at-png-tools>")
-            text = element(EMPTY, elem_id="html_info")
+    """The picture at the left, what it says at the right, the comparison below."""
+    with gr.Column(elem_classes="at-page at-wide"):
+        with gr.Row(elem_classes="at-png-info"):
+            picture = gr.Image(
+                sources=["upload", "clipboard"],
+                type="filepath",
+                image_mode=None,  # as it is: a converted picture has lost its text
+                label="Picture",
+                elem_id="pnginfo_image",
+                height=400,
+            )
+            with gr.Column():
+                element("<at-png-tools></at-png-tools>")
+                text = element(EMPTY, elem_id="html_info")
+        element("<at-reproduction></at-reproduction>", elem_id="pnginfo_comparison")
     read = picture.change(shown, picture, text, **INSTANT)
     read.failure(lambda: UNREADABLE, None, text, **INSTANT)
 
@@ -59,14 +61,21 @@ def described(infotext: str) -> str:
 
 
 def _facts(parsed: Mapping[str, Any], infotext: str) -> str:
-    pairs = [(key, parsed[key]) for key in PROMPTS if parsed.get(key)]
-    pairs += [(key, value) for key, value in parsed.items() if key not in PROMPTS and f"{_stem(key)}: " in infotext]
-    return f"<dl class='at-facts'>{''.join(f'<dt>{escape(key)}</dt><dd>{escape(str(value))}</dd>' for key, value in pairs)}</dl>"
+    pairs = [(key, str(parsed[key])) for key in PROMPTS if parsed.get(key)]
+    pairs += [(key, str(value)) for key, value in _sizes_joined(parsed).items() if f"{key}: " in infotext]
+    return f"<dl class='at-facts'>{''.join(f'<dt>{escape(key)}</dt><dd>{escape(value)}</dd>' for key, value in pairs)}</dl>"
 
 
-def _stem(key: str) -> str:
-    """`Size-1` was written as a part of `Size`; filled-in defaults were not written at all."""
-    return key.removesuffix("-1").removesuffix("-2")
+def _sizes_joined(parsed: Mapping[str, Any]) -> dict[str, Any]:
+    """As it was written: `Size-1` and `Size-2` are one size; filled-in defaults are left out by who asks."""
+    joined: dict[str, Any] = {}
+    for key, value in parsed.items():
+        stem = key.removesuffix("-1").removesuffix("-2")
+        if stem != key:
+            joined[stem] = f"{parsed.get(f'{stem}-1')}x{parsed.get(f'{stem}-2')}"
+        elif key not in PROMPTS:
+            joined[key] = value
+    return joined
 
 
 def problem(sentence: str) -> str:

@@ -48,14 +48,16 @@ def _noise_of(parsed: Mapping[str, Value]) -> dict[str, str]:
 
 
 def named_here(studio: Any, read: Read, kind: type) -> Read:
-    """The same with names as the lists here have them. What names nothing stays as it is and is listed as a problem."""
+    """The same with names as the lists here have them. What names nothing stays as it is and is listed as a problem.
+
+    `model` is the title of the checkpoint, "" when the text names none or it is not here.
+    """
     listed = [one.name for one, known in shown_fields(kind) if known.choices and one.name not in ("styles", "model")]
     wanted = {name: read.values[name] for name in listed if name in read.values}
     found, problems = _resolved(studio, kind(enable_hr="hr_upscaler" in wanted), wanted)
     model, problem = _model(studio, read.parsed)
-    known = {"model": model} if model else {}
     wrong = {"model": problem} if problem else {}
-    return replace(read, values=read.values | found | known, problems=problems | wrong)
+    return replace(read, values=read.values | found | {"model": model}, problems=problems | wrong)
 
 
 def _resolved(studio: Any, usual: Any, wanted: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:

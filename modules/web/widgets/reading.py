@@ -61,7 +61,7 @@ def other_model(studio: Any, read: Read) -> str:
     here, now = read.values.get("model", ""), current(studio)
     if not named or "Steps" not in read.parsed or (now and here == now.title):
         return ""
-    known = {"named": named, "here": "" if "model" in read.problems else here, "problem": read.problems.get("model")}
+    known = {"named": named, "here": here, "problem": read.problems.get("model")}
     return f'<at-other-model model="{escape(json.dumps(known))}" form-of="{escape(named)}"></at-other-model>'
 
 
