@@ -688,6 +688,20 @@ def test_a_result_of_txt2img_is_sent_here_with_its_settings(page, server):
     assert stored(server, sent(page, server)["init_images"][0]) == source
 
 
+@pytest.mark.parametrize("target", ["Extras", "PNG Info"])
+def test_a_result_is_sent_to_a_tab_that_a_phone_keeps_in_a_menu(visit, target):
+    page = visit(**PHONE).open()
+    page.fill("#txt2img_prompt textarea", "a small cat")
+    page.evaluate("atelier.forms.fill('txt2img', { steps: 2, width: 64, height: 64 })")
+    page.wait_for_function("atelier.forms.values('txt2img').steps == 2")
+    page.click("#txt2img_generate")
+    expect(page.locator("#txt2img_progress .at-words")).to_contain_text("Done")
+    page.locator("#txt2img_gallery").get_by_role("button", name=f"Send to {target}", exact=True).click()
+    expect(page.locator({"Extras": "#tab_extras", "PNG Info": "#tab_png_info"}[target])).to_be_visible()
+    if target == "PNG Info":
+        expect(page.locator("#html_info")).to_contain_text("a small cat")
+
+
 def test_seed_and_size_come_along_only_if_the_settings_say_so(visit, server):
     visitor = visit()
     page = visitor.open()

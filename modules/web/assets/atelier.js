@@ -115,16 +115,17 @@ function announce(words) {
   if (region) region.textContent = words;
 }
 
+/* What a tab is called, "" when there is none; of tabs that were never opened Gradio's description of the page alone knows. */
+const tabName = (id) => window.gradio_config?.components?.find((one) => one.props?.elem_id === `tab_${id}`)?.props.label ?? "";
+
 /* Tabs are Gradio's; this presses one. */
 function openTab(id) {
   const buttons = document.querySelectorAll('#tabs button[role="tab"]');
   const wanted = [...buttons].find((one) => one.getAttribute("aria-controls") === `tab_${id}`);
   if (wanted) return wanted.click();
   /* On a narrow page Gradio moves tabs into a menu, where they have nothing but their names. */
-  const panels = [...document.querySelectorAll("#tabs > [role=tabpanel], #tabs > .tabitem")];
-  const at = panels.findIndex((one) => one.id === `tab_${id}`);
-  const name = document.querySelectorAll("#tabs > .tab-wrapper > .tab-container[aria-hidden] button")[at]?.textContent;
-  [...document.querySelectorAll("#tabs .overflow-dropdown button")].find((one) => one.textContent === name)?.click();
+  const name = tabName(id);
+  [...document.querySelectorAll("#tabs .overflow-dropdown button")].find((one) => one.textContent.trim() === name)?.click();
 }
 atelier.openTab = openTab;
 

@@ -36,6 +36,8 @@ class CanvasHand {
     }
     this.capture(event);
     const side = this.sideAt(event);
+    const scrolls = event.pointerType === "touch" && !layerInHand() && this.canvas.place.fitted && side < 0;
+    if (scrolls) return; /* one finger on a picture that is only looked at scrolls the page */
     const moves = event.button === 1 || canvasKeys.space || !layerInHand() || tools.tool === "move";
     if (side >= 0) this.pulling = { side, start: this.canvas.pointAt(event.clientX, event.clientY), before: sheet.outpaint[side] };
     else if (moves) this.panning = { x: event.clientX, y: event.clientY };
@@ -135,9 +137,10 @@ class CanvasHand {
     this.pinch = now;
   }
 
-  /* The wheel zooms once somebody works on the canvas, with Ctrl or Shift always; else the page scrolls. */
+  /* With Alt the wheel changes the brush. It zooms once somebody works on the canvas, with Ctrl or Shift always; else the page scrolls. */
   wheel(event) {
     if (!sheet.picture) return;
+    if (event.altKey) return event.preventDefault(), resizeBrush(event.deltaY < 0 ? 1.1 : 0.9);
     const engaged = this.canvas.large || this.canvas.contains(document.activeElement);
     if (!engaged && !event.ctrlKey && !event.shiftKey) return;
     event.preventDefault();

@@ -52,4 +52,4 @@ function sendButtons(what, without = []) {
 }
 atelier.sendButtons = sendButtons;
 
-const tabExists = (id) => Boolean(by(`tab_${id}`));
+const tabExists = (id) => Boolean(tabName(id));
