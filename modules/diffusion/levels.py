@@ -10,7 +10,7 @@ from modules.core.extension_points import Sampler, Schedule
 from modules.core.named import Names
 
 NEARLY_ALL = 0.999  # the highest part of the steps that image to image does
-LONGEST_SCHEDULE = 100_000
+LONGEST_SCHEDULE = 20_000
 
 
 @dataclass(frozen=True, kw_only=True)

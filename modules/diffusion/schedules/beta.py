@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from modules.core.extension_points import Schedule, hookimpl
 from modules.diffusion.levels import ends
-from modules.diffusion.quantiles import beta_quantile
+from modules.diffusion.quantiles import beta_quantiles
 
 ALPHA = BETA = 0.6
 
@@ -19,7 +19,7 @@ def beta(
     beta_beta: float = BETA,
 ) -> list[float]:
     low, high = ends(table, sigma_min, sigma_max)
-    parts = [beta_quantile(1 - i / max(1, steps - 1), beta_alpha, beta_beta) for i in range(steps)]
+    parts = beta_quantiles([1 - i / max(1, steps - 1) for i in range(steps)], beta_alpha, beta_beta)
     return [*(low + part * (high - low) for part in parts), 0.0]
 
 
