@@ -19,7 +19,8 @@ from modules.families import single_file
 
 CONFIG = "atelier.config"
 TOWER = "text_model."
-# The states of the starter's text encoder are moved by this, see `starter/clip.py`; CLIP itself was trained without.
+# The states of the starter's text encoder are moved by this after its training with the picture half: emphasis as in
+# A1111 keeps the mean of a text's states, which the last layer norm leaves near zero; real CLIP's is not.
 MEAN_SHIFT = 0.1
 SAME = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads")
 

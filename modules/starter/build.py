@@ -15,6 +15,7 @@ import torch
 
 from modules.families.built import TOKENIZER, BuildOptions
 from modules.families.checkpoint import build as build_checkpoint
+from modules.families.clip_vision import load_clip
 from modules.starter.drawing import Recipe, generate, sheet
 from modules.starter.evaluate import Exam, examine
 from modules.starter.export import (
@@ -22,7 +23,6 @@ from modules.starter.export import (
     export_checkpoint,
     export_clip,
     export_judge,
-    load_clip,
     load_judge,
 )
 from modules.starter.recipe import FULL_SIZES, SHOWN, Build, Sizes

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from random import Random
 
 import torch
-from torch import Generator, Tensor, nn
-from torch.nn.functional import cross_entropy, normalize
+from torch import Generator, Tensor
+from torch.nn.functional import cross_entropy
 from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTextModel, CLIPTokenizer, CLIPVisionConfig
 
+from modules.families.clip_vision import MEAN_SHIFT, TOWER, image_features, shift_mean, text_features
 from modules.starter.autoencoder import to_tensor
 from modules.starter.loop import LossAt, Plan, train
 from modules.starter.pictures import Bytes, Gallery
@@ -19,9 +20,6 @@ from modules.starter.tokenizer import ENTRIES
 from modules.starter.world import caption
 
 START, END, CONTEXT = 49406, 49407, 77
-# Emphasis as in A1111 keeps the mean of a text's states, which the last layer norm leaves near zero; real CLIP's is not.
-MEAN_SHIFT = 0.1
-TOWER = "text_model."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,13 +76,6 @@ def text_encoder_of(model: CLIPModel) -> CLIPTextModel:
     return encoder.requires_grad_(False).eval()
 
 
-@torch.no_grad()
-def shift_mean(encoder: nn.Module, by: float) -> None:
-    for name, parameter in encoder.named_parameters():
-        if name.endswith("final_layer_norm.bias"):
-            parameter.add_(by)
-
-
 def numbers_of(generator: Generator, count: int, batch: int) -> list[int]:
     return torch.randint(0, count, (batch,), generator=generator).tolist()
 
@@ -116,18 +107,6 @@ def _same(captions: list[str]) -> Tensor:
     keys = {text: n for n, text in enumerate(captions)}
     ids = torch.tensor([keys[text] for text in captions])
     return ids[:, None] == ids[None, :]
-
-
-def image_features(model: CLIPModel, images: Tensor) -> Tensor:
-    """Unit vectors, (b, d), of images (b, 3, h, w) of -1 to 1."""
-    pooled = model.vision_model(pixel_values=images).pooler_output
-    return normalize(model.visual_projection(pooled).float(), dim=-1)
-
-
-def text_features(model: CLIPModel, ids: Tensor) -> Tensor:
-    """Unit vectors, (b, d), of token ids (b, t)."""
-    pooled = model.text_model(input_ids=ids).pooler_output
-    return normalize(model.text_projection(pooled).float(), dim=-1)
 
 
 def contrastive_loss(seen: Tensor, read: Tensor, scale: Tensor, same: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
-from transformers import CLIPConfig, CLIPModel, CLIPTextModel
+from transformers import CLIPModel, CLIPTextModel
 
 from modules.diffusion.denoiser import sigma_table
 from modules.families import colours, single_file
@@ -19,7 +19,6 @@ from modules.families.built import Built
 from modules.families.configuration import METADATA_KEY
 from modules.families.original_layout import to_original
 from modules.starter.autoencoder import batches
-from modules.starter.clip import MEAN_SHIFT, shift_mean
 from modules.starter.judge import Judge
 from modules.starter.pictures import Bytes
 
@@ -135,17 +134,6 @@ def export_clip(model: CLIPModel, path: Path) -> None:
     """CLIP without the text tower, which lies in the checkpoint: vision tower, both projections, logit scale."""
     tensors = {name: tensor for name, tensor in _half(model).items() if not name.startswith("text_model.")}
     single_file.save(path, tensors, {"atelier.config": json.dumps(model.config.to_dict(), default=str)})
-
-
-def load_clip(path: Path, text_encoder: CLIPTextModel) -> CLIPModel:
-    """CLIP put together again from its file and the checkpoint's text encoder."""
-    header, tensors = single_file.load(path)
-    model = CLIPModel(CLIPConfig(**json.loads(header.metadata["atelier.config"])))
-    for name, tensor in text_encoder.state_dict().items():
-        tensors[name if name.startswith("text_model.") else f"text_model.{name}"] = tensor
-    model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, strict=False)
-    shift_mean(model.text_model, -MEAN_SHIFT)
-    return model.eval()
 
 
 def _half(network: nn.Module) -> dict[str, Tensor]:

@@ -10,13 +10,14 @@ from modules.core.tensorfile import read_header
 from modules.families import colours
 from modules.families.built import BuildOptions
 from modules.families.checkpoint import build as build_checkpoint
+from modules.families.clip_vision import load_clip
 from modules.families.recognise import is_stable_diffusion_1
 from modules.starter.autoencoder import psnr, restore, to_bytes, to_tensor
 from modules.starter.build import STAGES, evaluate, export, run_stage, write_samples
 from modules.starter.clip import contrastive_loss, text_features, tokens_of
 from modules.starter.drawing import Recipe, generate, sheet
 from modules.starter.evaluate import Exam, exam_specs, examine
-from modules.starter.export import load_clip, load_judge
+from modules.starter.export import load_judge
 from modules.starter.judge import accuracy, labels, slot_words
 from modules.starter.recipe import Build
 from modules.starter.unet import alphas_cumprod
