@@ -6,7 +6,7 @@ ascending sigmas, one per training timestep.
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from operator import mul
@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from modules.core.errors import UnknownName
-from modules.core.extension_points import Denoise
 
 STAND_IN_FOR_ZERO = 4.8973451890853435e-08  # ᾱ of the last level of zero terminal SNR; 0 would be an infinite sigma
 
@@ -108,10 +107,6 @@ class EpsilonDenoiser:
         # torch.full fills on the device; torch.tensor would copy from the host and may wait for the device.
         timestep = torch.full((x.shape[0],), timestep_at(sigma, self.table), device=x.device)
         scaled = (x / math.sqrt(sigma**2 + 1)).to(self.dtype)
-        if isinstance(inputs, Tensor):
-            return self.network(scaled, timestep, inputs).float()
-        if inputs.vector is None and inputs.concat is None:
-            return self.network(scaled, timestep, inputs.text).float()
         return self.network(scaled, timestep, inputs.text, inputs.vector, inputs.concat).float()
 
 
@@ -132,28 +127,3 @@ def denoiser_for(
     if prediction not in DENOISERS:
         raise UnknownName("kind of prediction", prediction, ", ".join(DENOISERS))
     return DENOISERS[prediction](network, table, dtype)
-
-
-def guided(
-    denoiser: Denoiser,
-    cond: Tensor,
-    uncond: Tensor | None,
-    scale: float,
-    combine: Callable[[Tensor, Tensor, float], Tensor],
-) -> Denoise:
-    """A denoiser with its text and guidance put in: what samplers call.
-
-    cond, uncond: (b, t, d).  Both go through the network in one batch, unless their t differ.  Scale 1 is no guidance,
-    whatever combines them; then, or with `uncond` None, the network sees cond only.
-    """
-    if uncond is None or scale == 1.0:
-        return lambda x, sigma: denoiser(x, sigma, cond)
-    if cond.shape[1] != uncond.shape[1]:
-        return lambda x, sigma: combine(denoiser(x, sigma, cond), denoiser(x, sigma, uncond), scale)
-    both = torch.cat([cond, uncond])
-
-    def denoise(x: Tensor, sigma: float, /) -> Tensor:
-        denoised_cond, denoised_uncond = denoiser(torch.cat([x, x]), sigma, both).chunk(2)
-        return combine(denoised_cond, denoised_uncond, scale)
-
-    return denoise

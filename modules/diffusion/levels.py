@@ -81,7 +81,8 @@ def sigmas_for(
         return sampler.levels(steps, table)
     schedule = schedule_for(sampler, name, schedules)
     discards = sampler.discards or options.discard
-    sigmas = _falling(schedule.sigmas(steps + discards, table, **options.for_schedule(schedule)))
+    known = sampler.table(table) if sampler.table else table
+    sigmas = _falling(schedule.sigmas(steps + discards, known, **options.for_schedule(schedule)))
     return [*sigmas[:-2], sigmas[-1]] if discards else sigmas
 
 

@@ -53,7 +53,6 @@ class SamplingPlan:
     options: Mapping[str, Any] = field(default_factory=dict)
     sgm_noise: bool = False
     blend: Blend | None = None
-    eta: float | None = None
 
     @property
     def variance_preserving(self) -> bool:
@@ -111,8 +110,7 @@ def _sampled(plan: SamplingPlan, x: Tensor, noise: Tensor, highest: float) -> Te
 def _options(plan: SamplingPlan, highest: float) -> dict[str, Any]:
     """The keyword arguments the plan's sampler takes."""
     wanted = plan.sampler.options
-    given = {"eta": plan.eta} | dict(plan.options)
-    known = {name: value for name, value in given.items() if name in wanted and value is not None}
+    known = {name: value for name, value in plan.options.items() if name in wanted and value is not None}
     if known.get("s_tmax") == 0:
         del known["s_tmax"]
     if "noise" in wanted:

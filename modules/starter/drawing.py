@@ -8,8 +8,9 @@ import torch
 from PIL import Image
 from transformers import CLIPTokenizer
 
-from modules.diffusion.denoiser import EpsilonDenoiser, guided
-from modules.diffusion.guidance.cfg import cfg
+from modules.diffusion.denoiser import EpsilonDenoiser
+from modules.diffusion.guidance.cfg import register_guidance
+from modules.diffusion.guided import Conditions, Guided, Rules, Text, Timeline, Weighted
 from modules.diffusion.noise import Noise
 from modules.diffusion.sample import SamplingPlan, text_to_image
 from modules.diffusion.samplers.dpmpp_2m import register_samplers
@@ -46,16 +47,23 @@ def _batch(
     model: Built, tokenizer: CLIPTokenizer, prompts: Sequence[str], seeds: Sequence[int], recipe: Recipe
 ) -> Bytes:
     text = model.text_encoder(input_ids=tokens_of(tokenizer, [*prompts, ""])).last_hidden_state
-    uncond = text[-1:].expand(len(prompts), -1, -1)
+    *timelines, negative = [_always(states, recipe) for states in text]
+    conditions = Conditions(positive=[(Weighted(one),) for one in timelines], negative=[negative] * len(prompts))
+    rules = Rules(guidance=register_guidance()[0], scale=recipe.scale)
     denoiser = EpsilonDenoiser(model.predict, model.sigmas, model.dtype)
     plan = SamplingPlan(
-        denoise=guided(denoiser, text[:-1], uncond, recipe.scale, cfg),
+        denoise=Guided(denoiser, conditions, rules, recipe.steps),
         sampler=register_samplers()[0],
         sigmas=karras(recipe.steps, model.sigmas),
         noise=Noise(seeds, model.latent_shape(recipe.size, recipe.size)),
         on_step=lambda step, x, denoised: None,
     )
     return to_bytes(model.decode(text_to_image(plan)))
+
+
+def _always(states: torch.Tensor, recipe: Recipe) -> Timeline:
+    """A text (t, d) that holds in all steps."""
+    return ((recipe.steps, Text(states)),)
 
 
 def sheet(rows: Sequence[Bytes], enlarge: int = 1) -> Image.Image:

@@ -192,7 +192,7 @@ def test_a_real_unet():
         attention_head_dim=8,
     ).eval()
     latents, text = torch.randn(2, 4, 8, 8), torch.randn(2, 77, 8)
-    denoiser = EpsilonDenoiser(lambda x, t, text: unet(x, t, text, return_dict=False)[0], TABLE)
+    denoiser = EpsilonDenoiser(lambda x, t, text, *more: unet(x, t, text, return_dict=False)[0], TABLE)
     with torch.inference_mode():
         found = denoiser(latents, TABLE[600], Inputs(text))
         eps = unet(latents / (1 + TABLE[600] ** 2) ** 0.5, 600, text).sample

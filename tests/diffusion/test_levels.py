@@ -103,6 +103,18 @@ def test_nothing_said_is_the_schedules_own(samplers, schedules, table):
     assert sigmas_for(samplers["Euler"], "Polyexponential", schedules, 6, table, LevelOptions()) == plain
 
 
+def test_lcm_visits_what_it_was_taught_at(samplers, schedules, table):
+    """Every 20th level, from the last; between two of them when the steps do not fit."""
+    assert sigmas_for(samplers["LCM"], "Simple", schedules, 5, table) == [
+        *(table[999 - 200 * i] for i in range(5)),
+        0.0,
+    ]
+    found = sigmas_for(samplers["LCM"], "Automatic", schedules, 4, table)
+    assert found[0] == table[999]
+    assert found[3] == table[19]
+    assert table[659] < found[1] < table[679]
+
+
 def test_sdxl_has_steps_of_its_own(samplers, schedules, table):
     sd1, sdxl = (
         sigmas_for(samplers["Euler"], "Align Your Steps", schedules, 11, table, LevelOptions(sdxl=sdxl))

@@ -67,7 +67,7 @@ def ours(pipeline, samplers, schedules, guidance, table, *, steps, scale, seeds)
     )
     conditions = Conditions(positive=[(Weighted(cond),)] * len(seeds), negative=[uncond] * len(seeds))
     rules = Rules(guidance=guidance["CFG"], scale=scale)
-    denoiser = denoiser_for("epsilon", lambda x, t, text: pipeline.unet(x, t, text, return_dict=False)[0], table)
+    denoiser = denoiser_for("epsilon", lambda x, t, text, *more: pipeline.unet(x, t, text, return_dict=False)[0], table)
     sampler = samplers["DDIM"]
     return text_to_image(
         SamplingPlan(

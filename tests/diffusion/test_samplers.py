@@ -37,6 +37,8 @@ def test_what_is_said_about_them(samplers):
     assert those(lambda one: one.ensd) == {"Euler a", "DPM++ 2S a", "DPM2 a", "DPM fast", "DPM adaptive"}
     assert those(lambda one: one.discards) == {"DPM++ 3M SDE", "DPM2", "DPM2 a"}
     assert those(lambda one: one.levels is not None) == OWN_LEVELS
+    assert those(lambda one: one.alone) == {"DPM adaptive"}
+    assert those(lambda one: one.table is not None) == {"LCM"}
     assert those(lambda one: "s_churn" in one.options) == {"Euler", "Heun", "DPM2"}
     karras_ones = {"DPM++ 2M", "DPM++ SDE", "DPM++ 2S a", "DPM2", "DPM2 a", "Restart"}
     assert those(lambda one: one.schedule == "Karras") == karras_ones

@@ -63,7 +63,13 @@ def _factor(low: Tensor, high: Tensor, low_before: Tensor, order: float) -> floa
 
 @hookimpl
 def register_samplers() -> list[Sampler]:
-    aliases = ("k_dpm_ad", "k_dpm_adaptive")
     return [
-        Sampler(name="DPM adaptive", sample=dpm_adaptive, aliases=aliases, options=(*ANCESTRAL, "table"), ensd=True)
+        Sampler(
+            name="DPM adaptive",
+            sample=dpm_adaptive,
+            aliases=("k_dpm_ad", "k_dpm_adaptive"),
+            options=(*ANCESTRAL, "table"),
+            ensd=True,
+            alone=True,
+        )
     ]
