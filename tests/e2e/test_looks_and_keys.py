@@ -10,8 +10,10 @@ pytestmark = pytest.mark.e2e
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 BACKGROUND = "getComputedStyle(document.body).backgroundColor"
 LIGHT, DARK = "rgb(246, 246, 247)", "rgb(19, 20, 23)"
-# Every control that a finger can meet on this tab: a number box and its slider are reached through their own height.
+# Every control that a finger can meet on this tab: a number box and its slider are reached through their own height, what
+# is ticked through its label.
 SMALL_TARGETS = """() => [...document.querySelectorAll('button, a, summary, input:not([type=range]), [role=tab]')]
+    .map(one => one.type === 'checkbox' ? one.closest('label') : one)
     .filter(one => one.offsetParent && !one.closest('.visually-hidden') && one.getBoundingClientRect().height < 43.5)
     .map(one => one.outerHTML.slice(0, 120))"""
 UNNAMED = """() => [...document.querySelectorAll('button, a, input, textarea')]

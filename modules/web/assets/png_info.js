@@ -30,7 +30,8 @@ class PngTools extends HTMLElement {
     const again = button("Reproduce and compare", () => atelier.reproduce(), "Make it again from its text and show what differs");
     again.id = "pnginfo_reproduce";
     const what = () => ({ url: pngImage()?.src, infotext: this.text });
-    this.replaceChildren(sendButtons(what, ["png_info"]), element("div", { class: "at-tools" }, again, button("Copy text", () => copy(this.text), "Copy the whole text")));
+    const tools = element("div", { class: "at-tools" }, again, button("Copy text", () => copy(this.text), "Copy the whole text"));
+    this.replaceChildren(tools, sendButtons(what, ["png_info"]));
   }
 }
 customElements.define("at-png-tools", PngTools);

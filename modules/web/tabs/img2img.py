@@ -30,6 +30,7 @@ def build(studio: Any) -> None:
     with gr.Column(elem_id="img2img_layout", elem_classes="at-studio"):
         generating.prompts(form)
         buttons = generating.actions(ID)
+        sections.tools(studio, form, buttons.tools)
         with gr.Column(elem_id="img2img_picture"):
             element("<at-edit-modes></at-edit-modes>", elem_id="img2img_modes")
             element("<at-canvas></at-canvas>", elem_id="img2img_image")
@@ -43,7 +44,7 @@ def build(studio: Any) -> None:
     element(form.describe(), elem_id="img2img_form")
     _connect(studio, form, buttons)
     form.in_page()
-    keep_fresh(studio, form, at_load=False)
+    keep_fresh(studio, form)
 
 
 def _controls(studio: Any, form: Form) -> None:
@@ -61,7 +62,7 @@ def _controls(studio: Any, form: Form) -> None:
         generating.seed(form)
         sections.variation(studio, form)
     sections.refiner(studio, form)
-    with gr.Accordion("More", open=False, elem_id="img2img_more_section", elem_classes="at-section at-folded"):
+    with sections.folded(form, "More", "more"):
         form.add("color_correction")
         form.add("exact_steps")
         for name in ADVANCED:

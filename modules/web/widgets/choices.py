@@ -71,7 +71,7 @@ def with_held(choices: list[Offered], held: Any) -> list[Offered]:
     ]
 
 
-def keep_fresh(studio: Any, form: Form, at_load: bool = False) -> None:
+def keep_fresh(studio: Any, form: Form) -> None:
     """An engine may know more than when the page was built, and files come and go: the page's script asks again.
 
     It presses the hidden button once the form holds what this browser remembers, so that it can be among the choices.
