@@ -124,8 +124,7 @@ def _built(
 def save(model: Built, path: Path, metadata: Mapping[str, str]) -> None:
     """Write a model in the original layout and float16, with its configuration. Raises StorageFailed."""
     states = {part: network.state_dict() for part, network in model.networks.items()}
-    tensors = {name: tensor.half() for name, tensor in to_original(states, model.config, model.layout).items()}
-    tensors |= {name: torch.zeros(0, dtype=torch.float16) for name in model.markers}
+    tensors = to_original(states, model.config, model.layout) | {name: torch.zeros(0) for name in model.markers}
     predicts = "v" if model.prediction == VELOCITY else "epsilon"
     known = {METADATA_KEY: json.dumps(model.config), "modelspec.prediction_type": predicts}
-    single_file.save(path, tensors, known | dict(metadata))
+    single_file.save(path, tensors, known | dict(metadata), number=torch.float16)

@@ -89,13 +89,18 @@ def _fill(file: BinaryIO, room: memoryview, file_name: str) -> None:
         position += count
 
 
-def save(path: Path, named: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write a file so that after a crash the old one or the new one is there. Raises StorageFailed when the disk refuses."""
+def save(
+    path: Path, named: Mapping[str, Tensor], metadata: Mapping[str, str], *, number: torch.dtype | None = None
+) -> None:
+    """Write a file so that after a crash the old one or the new one is there; `number` is what it is stored in, if given.
+
+    Raises StorageFailed when the disk refuses.
+    """
     part = path.with_name(f".{path.name[:80]}.{secrets.token_hex(4)}{TEMPORARY}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as file:
-            write(file, named, metadata)
+            write(file, named, metadata, number=number)
         os.replace(part, path)
         sync_folder(path.parent)
     except OSError as error:
@@ -103,26 +108,31 @@ def save(path: Path, named: Mapping[str, Tensor], metadata: Mapping[str, str]) -
         raise StorageFailed(f"{path.name} could not be written: {error.strerror or error}") from error
 
 
-def write(file: BinaryIO, named: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write to an open file, down to the disk.
+def write(
+    file: BinaryIO, named: Mapping[str, Tensor], metadata: Mapping[str, str], *, number: torch.dtype | None = None
+) -> None:
+    """Write to an open file, down to the disk, one tensor after the other: nothing is converted before its turn.
 
     Tensors of one number type lie together in order of name, the widest type first, which keeps every one aligned.
     """
-    order = sorted(named, key=lambda name: (-named[name].element_size(), name))
-    file.write(_header_bytes(order, named, metadata))
+    kinds = {name: number or tensor.dtype for name, tensor in named.items()}
+    order = sorted(named, key=lambda name: (-kinds[name].itemsize, name))
+    file.write(_header_bytes(order, named, kinds, metadata))
     for name in order:
-        file.write(_bytes_of(named[name]))
+        file.write(_bytes_of(named[name].to(kinds[name])))
     file.flush()
     os.fsync(file.fileno())
 
 
-def _header_bytes(order: list[str], named: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
+def _header_bytes(
+    order: list[str], named: Mapping[str, Tensor], kinds: Mapping[str, torch.dtype], metadata: Mapping[str, str]
+) -> bytes:
     table: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
     position = 0
     for name in order:
-        tensor = named[name]
-        end = position + tensor.numel() * tensor.element_size()
-        table[name] = {"dtype": KIND_OF[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [position, end]}
+        end = position + named[name].numel() * kinds[name].itemsize
+        shape = list(named[name].shape)
+        table[name] = {"dtype": KIND_OF[kinds[name]], "shape": shape, "data_offsets": [position, end]}
         position = end
     text = json.dumps(table, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)

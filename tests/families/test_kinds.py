@@ -1,5 +1,7 @@
 """Every family: known by its header, built, read, asked, saved; and what it does to text, against diffusers' pipelines."""
 
+import random
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -334,3 +336,26 @@ def test_scaled_8_bit_files_are_refused(
     single_file.save(path, tensors | {"scaled_fp8": torch.zeros(2)}, header.metadata)
     with pytest.raises(InvalidModelFile, match="8-bit numbers with a scale"):
         family_for(path).build(path, FULL)
+
+
+@pytest.mark.parametrize("family", ["sd2", "sdxl"])
+def test_a_bent_header_is_a_sentence_or_a_model(
+    family: str, small_of: Callable[[str], Path], family_for: Callable[[Path], Any], tmp_path: Path
+) -> None:
+    """Cut, flipped, renamed, reshaped: whatever stands in the header, nothing but InvalidModelFile comes out."""
+    whole, path = small_of(family).read_bytes(), tmp_path / "bent.safetensors"
+    length, chance = struct.unpack("<Q", whole[:8])[0], random.Random(family)
+    refused = 0
+    for _ in range(60):
+        bent = bytearray(whole)
+        for _ in range(chance.choice((1, 1, 4, 40))):
+            place = chance.randrange(8 + length)
+            bent[place] = chance.choice((bent[place] ^ 1 << chance.randrange(8), chance.randrange(256)))
+        path.write_bytes(bent[: chance.choice((len(bent), len(bent), chance.randrange(len(bent))))])
+        try:
+            family_for(path).build(path, FULL)
+        except InvalidModelFile as refusal:
+            refused += 1
+            assert "bent" in str(refusal)
+            assert "\n" not in str(refusal)
+    assert refused > 30

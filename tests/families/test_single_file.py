@@ -57,6 +57,15 @@ def test_a_tensor_that_is_not_contiguous_is_written_in_order(tmp_path: Path) -> 
     assert found["t"].equal(torch.arange(6).reshape(2, 3).t())
 
 
+def test_everything_can_be_written_as_one_number_type(tmp_path: Path) -> None:
+    path = tmp_path / "half.safetensors"
+    some = {name: tensor for name, tensor in SOME.items() if tensor.is_floating_point()}
+    single_file.save(path, some, {}, number=torch.float16)
+    found = safetensors.torch.load_file(path)
+    assert {one.dtype for one in found.values()} == {torch.float16}
+    assert all(found[name].equal(tensor.half()) for name, tensor in some.items())
+
+
 def test_only_what_is_named_is_read(tmp_path: Path) -> None:
     path = tmp_path / "some.safetensors"
     single_file.save(path, SOME, {})
