@@ -26,8 +26,10 @@ SECONDS = 1800
 WRAPPERS = ("state_dict", "model")
 LEFT_OUT = ("model_ema.", "optimizer")
 # what a broken file provokes in torch; anything else ends the process, which is a refusal too
-BROKEN = (ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, LookupError, OSError, RuntimeError)
-BROKEN += (TypeError, ValueError, struct.error)
+BROKEN = (
+    *(ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, LookupError, OSError, RuntimeError),
+    *(TypeError, ValueError, struct.error),
+)
 GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
 
 
@@ -65,7 +67,8 @@ LEFT_BY_TRAINING = (
 
 def read(path: Path) -> dict[str, Tensor]:
     """The tensors by name. Raises Refused."""
-    zipped = path.open("rb").read(2) == b"PK"
+    with path.open("rb") as file:
+        zipped = file.read(2) == b"PK"
     stand_ins: Any = [(Inert, name) for name in LEFT_BY_TRAINING]
     try:
         with torch.serialization.safe_globals(stand_ins):
@@ -119,14 +122,21 @@ def run(path: Path, target: Path) -> dict[str, Any]:
     size = path.stat().st_size
     with target.open("xb") as file:
         lockdown.bound(memory=MEMORY + 3 * size, file_size=2 * size + 2 * SPARE, seconds=SECONDS)
-        lockdown.lock()
         try:
+            _lock()
             tensors = read(path)
             check_size(tensors, size)
         except Refused as refusal:
             return {"refused": str(refusal)}
         single_file.write(file, tensors, {})
     return {"tensors": len(tensors)}
+
+
+def _lock() -> None:
+    try:
+        lockdown.lock()
+    except OSError as error:
+        raise Refused(f"this system does not let a process give its rights away ({error.strerror})") from error
 
 
 if __name__ == "__main__":

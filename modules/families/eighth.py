@@ -3,6 +3,8 @@
 Half the memory of float16; three bits of mantissa are left of ten. Norms and biases stay as they are.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -25,7 +27,7 @@ class NarrowConv2d(nn.Conv2d):
         return self._conv_forward(input, self.weight.to(input.dtype), self.bias)
 
 
-NARROW = {nn.Linear: NarrowLinear, nn.Conv2d: NarrowConv2d}
+NARROW: dict[type[nn.Module], type[nn.Module]] = {nn.Linear: NarrowLinear, nn.Conv2d: NarrowConv2d}
 WIDE = {narrow: wide for wide, narrow in NARROW.items()}
 
 
@@ -46,7 +48,8 @@ def store(network: nn.Module) -> None:
         if narrow is not None:
             # the object stays the same one, with its name and its hooks; only how it computes changes
             module.__class__ = narrow
-            module.weight.data = narrowed(module.weight.data)
+            weight: Any = module.weight
+            weight.data = narrowed(weight.data)
 
 
 def widen(network: nn.Module, number: torch.dtype) -> None:
@@ -55,4 +58,5 @@ def widen(network: nn.Module, number: torch.dtype) -> None:
         wide = WIDE.get(type(module))
         if wide is not None:
             module.__class__ = wide
-            module.weight.data = module.weight.data.to(number)
+            weight: Any = module.weight
+            weight.data = weight.data.to(number)

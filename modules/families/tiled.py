@@ -49,7 +49,9 @@ def _in_tiles(
     if max(height, width) <= grid.tile:
         return run(given)
     corners = [(y, x) for y in starts(height, grid, multiple) for x in starts(width, grid, multiple)]
-    norms = {module: _Seen() for module in network.modules() if isinstance(module, nn.GroupNorm)}
+    norms: dict[nn.Module, _Seen] = {
+        module: _Seen() for module in network.modules() if isinstance(module, nn.GroupNorm)
+    }
     with _hooked(norms, "register_forward_pre_hook"):
         for y, x in corners:
             run(given[..., y : y + grid.tile, x : x + grid.tile])
@@ -73,11 +75,10 @@ def starts(length: int, grid: Grid, multiple: int = 1) -> list[int]:
 
 def together(pieces: Iterator[tuple[int, int, Tensor]], size: tuple[int, int], grid: Grid) -> Tensor:
     """The tiles, each weighted by how far from its edges a place is."""
-    whole: Tensor | None = None
+    whole, weights = None, torch.zeros(size)
     for y, x, piece in pieces:
         if whole is None:
-            whole = piece.new_zeros((*piece.shape[:2], *size))
-            weights = piece.new_zeros(size)
+            whole, weights = piece.new_zeros((*piece.shape[:2], *size)), weights.to(piece)
         top, left = round(y * grid.scale), round(x * grid.scale)
         rows, columns = slice(top, top + piece.shape[-2]), slice(left, left + piece.shape[-1])
         weight = _weight(piece, round(grid.overlap * grid.scale))

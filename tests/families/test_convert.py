@@ -273,3 +273,14 @@ def test_the_parent_imports_no_torch() -> None:
     code = "import sys, modules.families.convert, modules.families.folder; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_without_the_lock_nothing_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> bool:
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(convert_main.lockdown, "lock", refuse)
+    monkeypatch.setattr(convert_main.lockdown, "bound", lambda **_: None)
+    monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("it was read"))
+    answer = convert_main.run(saved(WEIGHTS, tmp_path / "x.pt"), tmp_path / "part")
+    assert "give its rights away (Function not implemented)" in answer["refused"]
