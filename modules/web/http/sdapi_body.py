@@ -16,6 +16,7 @@ def _whole(value: Any) -> Any:
 Whole = Annotated[int | None, BeforeValidator(_whole)]
 Number = Annotated[float | None, Field(allow_inf_nan=False)]
 Text = str | None
+LONGEST_INFOTEXT = 200_000  # four prompts at their longest, and room for the rest
 Flag = bool | None
 Names = Annotated[list[str] | None, Field(max_length=100)]
 
@@ -66,7 +67,7 @@ class ImageBody(BaseModel):
     send_images: Flag = True
     save_images: Flag = False
     alwayson_scripts: dict[str, Any] | None = {}
-    infotext: Text = None
+    infotext: Annotated[Text, Field(max_length=LONGEST_INFOTEXT)] = None
     atelier: dict[str, Any] | None = Field(default=None, description="Fields of ours that the others have no name for.")
 
     def said(self, name: str) -> Any:

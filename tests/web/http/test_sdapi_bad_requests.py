@@ -98,6 +98,7 @@ def test_what_would_change_the_picture_and_cannot_yet_is_said(api, name, value):
         ({"refiner_checkpoint": "tiny", "refiner_switch_at": 2}, "refiner_switch_at"),
         ({"seed_resize_from_w": 4096, "seed_resize_from_h": 64}, "seed_resize_from_w"),
         ({"styles": ["x"] * 101}, "styles"),
+        ({"infotext": "Steps: 1, " * 20_001}, "infotext"),
         ({"atelier": {"cfg_end": 2}}, "atelier"),
         ({"atelier": {"guidanze": "CFG"}}, "atelier"),
         ({"atelier": {"cfg_end": [1]}}, "atelier"),

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import time
 
 import pytest
 from PIL import Image, PngImagePlugin
@@ -266,6 +267,16 @@ def test_png_info_of_a_picture_we_made(api):
 def test_png_info_of_a_picture_without_text(api):
     found = png_info(api, picture("JPEG")).json()
     assert (found["info"], found["items"], found["parameters"]["Prompt"]) == ("", {}, "")
+
+
+def test_png_info_of_a_book(api):
+    """Megabytes of pairs are shown, and only their beginning is taken apart."""
+    text = "a\n" + "Steps: 1, " * 1_000_000
+    started = time.perf_counter()
+    found = png_info(api, png(parameters=text)).json()
+    assert found["info"] == text
+    assert found["parameters"]["Steps"] == "1"
+    assert time.perf_counter() - started < 8
 
 
 def test_png_info_takes_data_uris_and_spaces(api):

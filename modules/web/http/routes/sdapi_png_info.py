@@ -36,6 +36,9 @@ FORMAT_NOISE = frozenset(
 )
 
 
+LONGEST_READ = 1_000_000  # characters; a picture may carry megabytes, and reading them would hold everybody up
+
+
 class PngInfoBody(BaseModel):
     """A picture as base64."""
 
@@ -59,7 +62,11 @@ def build(studio: Studio) -> APIRouter:
             text = read_text(image_bytes(body.image))
         except InvalidImage as error:
             raise HTTPException(500, INVALID) from error
-        return {"info": text.infotext, "items": _others(text), "parameters": parse_infotext(text.infotext)}
+        return {
+            "info": text.infotext,
+            "items": _others(text),
+            "parameters": parse_infotext(text.infotext[:LONGEST_READ]),
+        }
 
     return router
 
