@@ -20,7 +20,6 @@ OF_A_PICTURE = ("Init image hash", "Mask blur", "Image CFG scale", "Outpaint", "
 OLD = {
     "Pad conds v0": "Its old program padded short prompts in another way.",
     "Downcast alphas_cumprod": "Its old program computed the noise levels with fewer digits.",
-    "Refiner switch by sampling steps": "Its old program counted the refiner's steps in another way.",
 }
 TO_THE_EYE = 40.0  # dB; differences of two or three steps of 255
 NEARLY = 30.0

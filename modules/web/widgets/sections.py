@@ -71,7 +71,7 @@ def hires(studio: Any, form: Form) -> None:
 def refiner(studio: Any, form: Form) -> None:
     """Another model for the last steps."""
     with folded(form, "Refiner", "refiner", f"{form.prefix}_enable"):
-        add(studio, form, "refiner_model", "refiner_switch_at")
+        add(studio, form, "refiner_model", "refiner_switch_at", "refiner_by_steps")
 
 
 def advanced(studio: Any, form: Form) -> None:
