@@ -54,8 +54,8 @@ function sheetChanged(...parts) {
 /* A step holds what was there before: a piece of one layer, what outpainting adds, or everything.
    `{layer, x, y, piece}`, `{sides}` or `{whole}`. */
 const stepBytes = (step) => {
-  const canvas = step.piece ?? step.whole?.picture;
-  return canvas ? canvas.width * canvas.height * 4 : 0;
+  const held = [step.piece, step.whole?.picture, step.whole?.paint, step.whole?.mask];
+  return held.reduce((sum, canvas) => sum + (canvas ? canvas.width * canvas.height * 4 : 0), 0);
 };
 
 function remember(step) {

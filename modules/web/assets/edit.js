@@ -49,7 +49,7 @@ class EditModes extends HTMLElement {
     this.setAttribute("role", "tablist");
     this.setAttribute("aria-label", "Kind of change");
     this.id = "mode_img2img";
-    this.tabs = Object.entries(MODES).map(([mode, { words, id, help }]) => element("button", { type: "button", role: "tab", id, title: help, textContent: words, "data-mode": mode, onclick: () => edit.setMode(mode) }));
+    this.tabs = Object.entries(MODES).map(([mode, { words, id, help }]) => element("button", { type: "button", role: "tab", id, title: help, textContent: words, "aria-controls": "img2img_picture", "data-mode": mode, onclick: () => edit.setMode(mode) }));
     this.onkeydown = (event) => this.walk(event);
     this.replaceChildren(...this.tabs);
     this.paint = this.paint.bind(this);
@@ -187,6 +187,7 @@ addEventListener("drop", (event) => {
 addEventListener("paste", (event) => {
   const files = [...(event.clipboardData?.files ?? [])];
   if (!editInSight() || !files.length) return;
+  if (writing(event.target) && event.clipboardData.getData("text/plain")) return; /* a text that brought its picture along */
   event.preventDefault();
   edit.take(files);
 });
