@@ -19,7 +19,6 @@ log = logging.getLogger(__name__)
 
 KINDS = {"PNG": "image/png", "JPEG": "image/jpeg", "MPO": "image/jpeg", "WEBP": "image/webp", "BMP": "image/bmp"}
 ID = re.compile(r"[0-9a-f]{64}")
-ORIENTATION, LYING = 0x0112, (5, 6, 7, 8)  # EXIF: which way up; these have width and height exchanged
 MOST_PIXELS = 50_000_000  # Pillow takes 4 bytes for each, so this is 200 MB while a picture is looked at
 DAY = 24 * 3600.0
 DAYS_KEPT = 7
@@ -116,9 +115,7 @@ class Inputs:
         if data[:4] == b"GIF8":
             raise InvalidImage("GIF pictures cannot be worked on; send a PNG, JPEG, WebP or BMP file.")
         with self._one_decoder:
-            picture = open_picture(data, MOST_PIXELS)
-        lies = "exif" in picture.info and picture.getexif().get(ORIENTATION) in LYING
-        return (picture.height, picture.width) if lies else picture.size
+            return open_picture(data, MOST_PIXELS).size
 
     def _used_again(self, id: str) -> bool:
         """Whether it is there; from now on it is as young as a new one."""

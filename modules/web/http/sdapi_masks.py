@@ -12,14 +12,14 @@ from modules.services.studio import Studio
 
 def masks_of(studio: Studio, request: EditRequest, result: Image.Image) -> tuple[Image.Image, Image.Image]:
     """The mask as it was used, and the result cut out along it, both at the result's size."""
-    source = ImageOps.exif_transpose(open_picture(studio.inputs.get(request.init_images[0])))
-    brought = ImageOps.exif_transpose(open_picture(studio.inputs.get(request.mask)))
+    source = open_picture(studio.inputs.get(request.init_images[0]))
+    brought = open_picture(studio.inputs.get(request.mask))
     mask = masks.read(brought, sharp=request.mask_round and not request.soft_inpainting)
     mask = mask if mask.size == source.size else mask.resize(source.size, Image.Resampling.BILINEAR)
     mask = ImageOps.invert(mask) if request.mask_mode == MASK_MODES[1] else mask
     sides = Sides(**dict(zip(("left", "up", "right", "down"), request.outpaint, strict=True)))
     if sides:
-        mask = extended_mask(mask, source.size, sides, 2 * max(request.mask_blur_x, request.mask_blur_y))
+        mask = extended_mask(mask, source.size, sides, masks.blur_reach(max(request.mask_blur_x, request.mask_blur_y)))
     mask = masks.blurred(mask, request.mask_blur_x, request.mask_blur_y)
     mode = STRETCH if request.inpaint_area == AREAS[1] else request.resize_mode
     mask = resized(mask, *result.size, mode=mode)

@@ -70,7 +70,7 @@ def small_page() -> gr.Blocks:
 
 
 @contextmanager
-def running(folder: Path, *flags: str, page: bool = False, engine: Sequence[str] = ENGINE):
+def running(folder: Path, *flags: str, page: bool = False, engine: Sequence[str] = ()):
     """A server that is up."""
     plugins = Plugins("web")
     for package in PACKAGES:
@@ -79,7 +79,7 @@ def running(folder: Path, *flags: str, page: bool = False, engine: Sequence[str]
         bound = closing.enter_context(_bound())
         port = bound.getsockname()[1]
         known = parse_flags(["--data-dir", str(folder), "--use-cpu", "all", "--port", str(port), *flags], {})
-        studio = closing.enter_context(open_studio(known, Places.of(known), plugins, engine_command=engine))
+        studio = closing.enter_context(open_studio(known, Places.of(known), plugins, engine_command=engine or ENGINE))
         routes = plugins.collect("register_routes").values()
         app = build_app(studio, small_page() if page else None, routes)
         closing.enter_context(_serving(app, bound))
