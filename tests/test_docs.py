@@ -20,6 +20,9 @@ DOCUMENTS = [
 EVERY = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 
 
+PLACES = ("--data-dir", "--models-dir", "--ckpt-dir", "--ckpt", "--vae-dir", "--lora-dir", "--embeddings-dir")
+
+
 def blocks(path: Path, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", path.read_text(), re.DOTALL)
 
@@ -48,8 +51,7 @@ def test_shell_commands_parse(path):
 def test_the_readmes_flags_exist():
     for flags in re.findall(r"^\| (`--.*?) \|", (ROOT / "README.md").read_text(), re.MULTILINE):
         words = [word for part in re.findall(r"`([^`]+)`", flags) for word in part.split()]
-        takes_value = {"--data-dir": "x", "--models-dir": "x", "--ckpt-dir": "x", "--ckpt": "x"}
-        words = [part for word in words for part in ([word, takes_value[word]] if word in takes_value else [word])]
+        words = [part for word in words for part in ([word, "x"] if word in PLACES else [word])]
         extra = ["--gradio-auth", "a:b"] if "--listen" in words else []
         assert parse_flags([*words, *extra], {})
 
