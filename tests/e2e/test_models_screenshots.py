@@ -15,7 +15,18 @@ from modules.core.flags import ROOT
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 LOOKS = {"models-1440": DESK | {"color_scheme": "light"}, "models-390": PHONE | {"color_scheme": "light"}}
-NAMES = ("Animals", "Astronauts", "Cats", "Hats", "Landscapes", "Night", "Paper cut", "Rooms", "Snow", "Watercolour")
+NAMES = (
+    "Astronauts",
+    "Beach",
+    "Chicks",
+    "Fish",
+    "Machines",
+    "Snow cars",
+    "Snow cats",
+    "Space robots",
+    "Strokes",
+    "Strokes 2",
+)
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +49,7 @@ def test_the_models_as_a_picture(gallery, browser, tmp_path, name):
     path = (ROOT / wanted if wanted else Path(tmp_path)) / f"{name}.png"
     visitor = Visitor(browser, gallery, **LOOKS[name])
     page = visitor.open()
+    expect(page.locator("at-status .at-engine")).to_contain_text("ready")
     page.evaluate("atelier.openTab('models')")
     page.locator("#models_tab [data-kind=lora]").click()
     expect(page.locator("#models_tab .am-card img")).to_have_count(len(NAMES))
