@@ -46,6 +46,7 @@ class Resolver:
         if isinstance(request, ImageRequest):
             return self._drawing(request)
         if isinstance(request, UpscaleRequest):
+            self._catalogue.wait(FIRST_START)
             return _changed(request, {"upscaler_1": self._upscaler, "upscaler_2": self._upscaler})
         if isinstance(request, MergeRequest):
             models = dict.fromkeys(("model_a", "model_b", "model_c"), self._other_model)
