@@ -145,8 +145,12 @@ FORGET = """() => {
     Object.assign(atelier.jobs, { live: null, refusal: null });
     atelier.forms.clearProblems("txt2img");
     atelier.openTab("txt2img");
-    for (const head of document.querySelectorAll('.at-section > [aria-expanded="false"]')) head.click();
-    atelier.forms.fill("txt2img", { prompt: "", negative_prompt: "", sampler: "DPM++ 2M", schedule: "Automatic", steps: 20,
+    for (const head of document.querySelectorAll('.at-section > .label-wrap[aria-expanded]'))
+        if ((head.getAttribute("aria-expanded") === "true") === head.parentElement.classList.contains("at-folded")) head.click();
+    const fields = JSON.parse(document.querySelector("#txt2img_form at-form").getAttribute("fields"));
+    const usual = Object.fromEntries(Object.entries(fields).map(([name, { usual }]) => [name, usual]));
+    atelier.styles.toggle("txt2img", false);
+    atelier.forms.fill("txt2img", { ...usual, prompt: "", negative_prompt: "", sampler: "DPM++ 2M", schedule: "Automatic", steps: 20,
         cfg_scale: 7, width: 64, height: 64, batch_count: 1, batch_size: 1, seed: "-1" });
     scrollTo(0, 0);
 }"""

@@ -215,7 +215,7 @@ def test_another_model_is_offered_only_when_it_is_another(studio, form):
     other = next(one for one in studio.library.models() if one.name != now.name)
 
     def told(text):
-        return reading.other_model(studio, reading.read_here(studio, form, text))
+        return reading.other_model(studio, "txt2img", reading.read_here(studio, form, text))
 
     assert told(f"a cat\n{SETTINGS}, Model hash: {now.short_hash}, Model: x") == ""
     assert told(f"a cat\n{SETTINGS}") == ""

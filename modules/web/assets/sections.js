@@ -121,17 +121,22 @@ styles.insert = (prefix, word) => {
 
 const modelsToChoose = {};
 
+/* Gradio may change the element that is there or write another; `turn` is another one for each text that was read. */
 class OtherModel extends HTMLElement {
-  connectedCallback() {
-    const form = this.closest('[id$="_other_model"]')?.id.replace("_other_model", "");
+  static observedAttributes = ["turn"];
+  attributeChangedCallback() {
+    clearTimeout(this.soon); /* all attributes of one answer together */
+    this.soon = setTimeout(() => this.isConnected && this.read());
+  }
+  read() {
+    const form = this.getAttribute("form");
     const { named, here, problem } = JSON.parse(this.getAttribute("model") ?? "{}");
-    if (!named || !form) return;
+    if (!named) return;
     const use = () => {
       modelsToChoose[form] = here;
       by(`${form}_choose_model`)?.click();
     };
-    const words = problem || `It was made with the model ${here}.`;
-    sayBriefly(words, here ? { "Use that model": use } : {});
+    sayBriefly(problem || `It was made with the model ${here}.`, here ? { "Use that model": use } : {});
   }
 }
 customElements.define("at-other-model", OtherModel);

@@ -1,6 +1,7 @@
 """Read settings: a picture's text into the form, with the offer of the model it was made with."""
 
 import json
+import time
 from collections.abc import Callable, Collection, Mapping
 from html import escape
 from typing import Any
@@ -29,7 +30,9 @@ def connect(studio: Any, form: Form, text: Component, buttons: Mapping[gr.Button
 
         def pasted(text: str, without: Without = without) -> dict[Component, Any]:
             read = read_here(studio, form, text)
-            return form.pasted(text, without(), lambda _: shown(studio, form, read)) | {note: other_model(studio, read)}
+            return form.pasted(text, without(), lambda _: shown(studio, form, read)) | {
+                note: other_model(studio, form.prefix, read)
+            }
 
         button.click(pasted, text, [*form.components.values(), note], js=ask, **INSTANT)
     choose = gr.Button(visible="hidden", elem_id=f"{form.prefix}_choose_model")
@@ -55,14 +58,15 @@ def shown(studio: Any, form: Form, read: Read) -> dict[str, Any]:
     return values
 
 
-def other_model(studio: Any, read: Read) -> str:
+def other_model(studio: Any, prefix: str, read: Read) -> str:
     """An element for the page's script when the text names another model than the chosen one."""
     named = str(read.parsed.get("Model") or read.parsed.get("Model hash") or "")
     here, now = read.values.get("model", ""), current(studio)
     if not named or "Steps" not in read.parsed or (now and here == now.title):
         return ""
     known = {"named": named, "here": here, "problem": read.problems.get("model")}
-    return f'<at-other-model model="{escape(json.dumps(known))}" form-of="{escape(named)}"></at-other-model>'
+    told = f'form="{prefix}" turn="{time.monotonic_ns()}" model="{escape(json.dumps(known))}"'
+    return f"<at-other-model {told}></at-other-model>"
 
 
 def _choose(studio: Any, name: str) -> None:
