@@ -22,6 +22,8 @@ from modules.families import convert, convert_main, random_weights, single_file
 from modules.families.built import BuildOptions
 from modules.families.kinds import sd15
 
+pytestmark = pytest.mark.filterwarnings("ignore:Detected pickle protocol:UserWarning")
+
 WEIGHTS = {
     "a.weight": torch.arange(6, dtype=torch.float32).reshape(2, 3),
     "a.half": torch.ones(3, dtype=torch.float16),
