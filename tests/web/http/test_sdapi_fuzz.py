@@ -4,13 +4,14 @@ The routes and their fields are read from the application, so that a new one is 
 """
 
 import json
+import os
 import random
 
 import pytest
 from web.http.serving import running, write_checkpoint
 
 SEED = 20_260_101
-PER_FIELD = 25
+PER_FIELD = int(os.environ.get("ATELIER_FUZZ", "25"))  # values tried of each field; 51 are all
 HARMFUL = ("/server-stop", "/server-kill", "/server-restart")
 PICTURE = "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAEklEQVR4nGP8z8Dwn4EIwDiqEADwwQH/B5WnpwAAAABJRU5ErkJggg=="
 NUMBERS = [0, -1, 1, 2**31, -(2**31) - 1, 2**63, 2**80, -(10**300), 0.5, -0.0, 1e308, 1e-320, 7.999999999999999]
