@@ -40,6 +40,7 @@ class _Known:
     alias: str = ""
     base: str = ""
     problem: str = ""
+    words: str = ""
     vectors: int = 0
 
 
@@ -196,7 +197,7 @@ class Shelf:
 
     def _record(self, kind: str, path: Path, found: Stamp) -> FileRecord:
         known = self._known(found)
-        words = notes_beside(path).activation_text
+        words = notes_beside(path).activation_text or known.words
         return FileRecord(
             kind=kind,
             name=readable(Path(path.stem)),
@@ -243,6 +244,7 @@ def _described(path: Path) -> _Known:
     return _Known(
         alias=header.metadata.get("ss_output_name", "")[:200],
         base=base_of(header.shapes, header.metadata),
+        words=header.metadata.get("modelspec.trigger_phrase", "")[:2000],
         vectors=(vectors[0] if len(vectors) == 2 else 1) if vectors else 0,
     )
 

@@ -236,6 +236,14 @@ def test_trigger_words_come_from_the_file_beside(places, shelf):
     assert shelf.find("lora", "one").words == ("red hat", "1girl")
 
 
+def test_else_they_come_from_the_header(places, shelf):
+    path = write_tensors(places.models / "Lora" / "one.safetensors", LORA, {"modelspec.trigger_phrase": "hat, cat"})
+    assert shelf.find("lora", "one").words == ("hat", "cat")
+    path.with_suffix(".json").write_text('{"activation text": "mine"}')
+    shelf.refresh()
+    assert shelf.find("lora", "one").words == ("mine",)
+
+
 # -- which base model -----------------------------------------------------------------------------------------------------
 
 CROSS = "model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
