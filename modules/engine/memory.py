@@ -1,5 +1,10 @@
 """How much memory there is and how much is used: of the GPU, or of the machine where the CPU works."""
 
+import ctypes
+import sys
+from functools import cache
+from typing import Any
+
 import psutil
 import torch
 
@@ -13,9 +18,25 @@ def memory(device: torch.device) -> tuple[int, int]:
 
 
 def give_back(device: torch.device) -> None:
-    """Hand the cached memory of a device back to its driver."""
+    """Hand the cached memory of a device back to its driver, and what is free of this process's to the system."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
+    _trim()
+
+
+def _trim() -> None:
+    """glibc keeps freed pieces of a model for itself; switching models would let the process grow for ever."""
+    trim = getattr(_libc(), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+@cache
+def _libc() -> Any:
+    try:
+        return ctypes.CDLL(None) if sys.platform == "linux" else None
+    except OSError:
+        return None
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -8,7 +8,9 @@ import json
 import os
 import secrets
 import struct
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
@@ -35,6 +37,7 @@ NUMBERS = {
 }
 KIND_OF = {number: kind for kind, number in NUMBERS.items()}
 LONGEST_READ = 64 << 20
+MOST_AHEAD = 128 << 20  # bytes read before they are asked for
 
 
 def load(path: Path) -> tuple[Header, dict[str, Tensor]]:
@@ -53,8 +56,7 @@ def tensors(path: Path, header: Header, names: Collection[str] | None = None) ->
     try:
         with path.open("rb", buffering=0) as file:
             _announce(file, [header.spans[name] for name in in_order])
-            for name in in_order:
-                yield name, _read(file, path.name, name, header)
+            yield from _read_ahead(in_order, header, lambda name: _read(file, path.name, name, header))
     except OSError as error:
         raise InvalidModelFile(f"{path.name} could not be read: {error.strerror}.") from error
 
@@ -65,6 +67,31 @@ def _announce(file: BinaryIO, spans: Iterable[tuple[int, int]]) -> None:
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
         for begin, end in spans:
             os.posix_fadvise(file.fileno(), begin, min(end - begin, LONGEST_READ), os.POSIX_FADV_WILLNEED)
+
+
+def _read_ahead(names: Iterable[str], header: Header, read: Callable[[str], Tensor]) -> Iterator[tuple[str, Tensor]]:
+    """A thread reads the next tensors while the last one is worked on: loading takes the longer of both, not their sum."""
+    waiting: deque[tuple[str, Future[Tensor]]] = deque()
+    ahead = 0
+    with ThreadPoolExecutor(1, "reading") as reader:
+        try:
+            for name in names:
+                waiting.append((name, reader.submit(read, name)))
+                ahead += _size(header, name)
+                while ahead > MOST_AHEAD:
+                    first, tensor = waiting.popleft()
+                    ahead -= _size(header, first)
+                    yield first, tensor.result()
+            while waiting:
+                first, tensor = waiting.popleft()
+                yield first, tensor.result()
+        finally:
+            reader.shutdown(cancel_futures=True)
+
+
+def _size(header: Header, name: str) -> int:
+    begin, end = header.spans[name]
+    return end - begin
 
 
 def _read(file: BinaryIO, file_name: str, name: str, header: Header) -> Tensor:
