@@ -4,8 +4,8 @@ from dataclasses import fields, replace
 
 import pytest
 
-from modules.core.sampling_fields import HIGHEST_SEED
 from modules.core.requests import EditRequest, FileRecord, ImageRequest, ModelRecord
+from modules.core.sampling_fields import HIGHEST_SEED
 from modules.engine.infotexts import Facts, pairs_of
 from modules.prompts.infotext import parse_infotext, write_infotext
 from modules.prompts.pasted import values_of
