@@ -268,3 +268,15 @@ def test_a_refusal_becomes_a_sentence_for_the_script(studio, form, styles):
     update, answer = kept_styles._answered(studio, form, lambda: kept_styles.keep_style(studio, "x" * 300, "words", ""))
     assert "at most 200" in json.loads(answer)["problem"]
     assert update["choices"] == []
+
+
+def test_a_file_of_styles_that_cannot_be_read_is_said_and_stops_nothing(studio, form, styles):
+    file = studio.styles._file
+    file.write_bytes(b"\xff\xfe\x00broken")
+    try:
+        assert offered(studio, "styles", form.lists()["styles"]) == []
+        assert reading.read_here(studio, form, f"a cat\n{SETTINGS}").values["styles"] == ()
+        answer = kept_styles._answered(studio, form, lambda: kept_styles.keep_style(studio, "Photo", "words", ""))[1]
+        assert "cannot be read" in json.loads(answer)["problem"]
+    finally:
+        file.unlink()

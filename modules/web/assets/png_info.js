@@ -43,7 +43,6 @@ atelier.reproduce = () => document.querySelector("at-reproduction")?.start();
 class Reproduction extends HTMLElement {
   connectedCallback() {
     this.turn = 0;
-    this.setAttribute("aria-live", "polite");
     board.addEventListener("png text", () => this.stop()); /* another picture */
   }
   stop() {
@@ -56,6 +55,7 @@ class Reproduction extends HTMLElement {
     const mine = () => turn === this.turn && this.isConnected;
     try {
       this.say("Sending the picture…");
+      announce("Making the picture again.");
       const original = pngImage().src;
       const id = await upload(await fetched(original));
       const { job, sentence, remarks } = await ask("api/v1/reproduce", { method: "POST", body: { picture: id }, seconds: 60 });

@@ -5,7 +5,9 @@ from typing import Any
 
 import gradio as gr
 
+from modules.core.errors import AtelierError
 from modules.core.fields import Shown
+from modules.prompts.styles import Style
 from modules.web.widgets.form import Form, Offered
 from modules.web.widgets.instant import INSTANT
 from modules.web.widgets.order import SAMPLERS, SCHEDULES, in_order
@@ -45,6 +47,14 @@ def _upscalers(studio: Any) -> list[Offered]:
     return [*own, *(one.name for one in studio.shelf.files("upscaler") if not one.problem)]
 
 
+def readable_styles(studio: Any) -> list[Style]:
+    """None when the file cannot be read: that is said when somebody keeps or chooses one, and must not stop the page."""
+    try:
+        return studio.styles.all()
+    except AtelierError:
+        return []
+
+
 LISTS: Mapping[str, Callable[[Any], list[Offered]]] = {
     "samplers": lambda studio: in_order([one.name for one in studio.catalogue.now().samplers], SAMPLERS),  # type: ignore[return-value]
     "schedules": lambda studio: in_order([one.name for one in studio.catalogue.now().schedules], SCHEDULES),  # type: ignore[return-value]
@@ -53,7 +63,7 @@ LISTS: Mapping[str, Callable[[Any], list[Offered]]] = {
     "vaes": _vaes,
     "upscalers": _upscalers,
     "hires_upscalers": lambda studio: [*LATENT, *(one for one in _upscalers(studio) if one != "None")],
-    "styles": lambda studio: [one.name for one in studio.styles.all()],
+    "styles": lambda studio: [one.name for one in readable_styles(studio)],
 }
 
 

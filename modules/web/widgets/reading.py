@@ -9,8 +9,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from modules.core.errors import AtelierError
-from modules.web.widgets.choices import offered, with_held
+from modules.web.widgets.choices import offered, readable_styles, with_held
 from modules.web.widgets.form import Form
 from modules.web.widgets.instant import INSTANT, element
 from modules.web.widgets.model_choice import SETTING, current
@@ -44,7 +43,7 @@ def connect(studio: Any, form: Form, text: Component, buttons: Mapping[gr.Button
 
 def read_here(studio: Any, form: Form, text: str) -> Read:
     """What the text says, in the names of this place."""
-    read = read_text(text, form.kind, _styles(studio))
+    read = read_text(text, form.kind, readable_styles(studio))
     return named_here(studio, read, form.kind) if "Steps" in read.parsed else read
 
 
@@ -71,10 +70,3 @@ def other_model(studio: Any, prefix: str, read: Read) -> str:
 
 def _choose(studio: Any, name: str) -> None:
     studio.settings.set({SETTING: studio.library.find(name).title})
-
-
-def _styles(studio: Any) -> list[Any]:
-    try:
-        return studio.styles.all()
-    except AtelierError:  # an unreadable file of styles is said where styles are chosen
-        return []
