@@ -118,12 +118,8 @@ def test_all_samplers_and_schedules_draw(engine: Engine, record: ModelRecord, re
 )
 def test_what_a_request_may_hold(known: dict[str, Any], engine: Engine, record: ModelRecord, request_of: Make) -> None:
     request = request_of(**known)
-    heard = engine.draw(request, record)
-    if known.get("clip_skip") == 12:  # the small text tower has two layers
-        assert isinstance(heard[-1], events.Failed)
-    else:
-        (picture,) = pictures(heard)
-        assert pixels(picture).shape == (request.height, request.width, 3)
+    (picture,) = pictures(engine.draw(request, record))  # a small text tower has fewer layers than may be skipped
+    assert pixels(picture).shape == (request.height, request.width, 3)
 
 
 def test_progress_counts_up_and_carries_previews(engine: Engine, record: ModelRecord, request_of: Make) -> None:

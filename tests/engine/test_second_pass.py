@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from modules.core import events
+from modules.core.flags import ROOT
 from modules.core.requests import ImageRequest, ModelRecord
 from modules.diffusion.denoiser import sigma_table, timestep_at
 from modules.engine.courses import steps_before
@@ -35,17 +36,36 @@ def only(heard: list[Any]) -> events.ImageReady:
     return picture
 
 
-@pytest.mark.parametrize("upscaler", [*LATENT, "Lanczos", "Nearest"])
+def likeness(one: events.ImageReady, other: events.ImageReady) -> float:
+    """Correlation of two pictures shrunk to 8x8."""
+    small = [
+        np.asarray(Image.open(io.BytesIO(each.png)).convert("RGB").resize((8, 8), Image.Resampling.BOX)).astype(float)
+        for each in (one, other)
+    ]
+    return float(np.corrcoef(small[0].ravel(), small[1].ravel())[0, 1])
+
+
+@pytest.mark.parametrize("upscaler", LATENT)
 def test_it_is_as_large_as_asked_and_follows_the_first_pass(
     engine: Engine, record: ModelRecord, request_of: Make, upscaler: str
 ) -> None:
     small = only(engine.draw(request_of(), record))
     large = only(engine.draw(request_of(**HIRES | {"hr_upscaler": upscaler, "denoising_strength": 0.0}), record))
     assert (large.width, large.height) == (96, 96)
-    shrunk = np.asarray(Image.open(io.BytesIO(large.png)).convert("RGB").resize((8, 8), Image.Resampling.BOX))
-    like = np.asarray(Image.open(io.BytesIO(small.png)).convert("RGB").resize((8, 8), Image.Resampling.BOX))
-    correlation = np.corrcoef(shrunk.astype(float).ravel(), like.astype(float).ravel())[0, 1]
-    assert correlation > 0.5, "without strength it is the first picture, enlarged"
+    assert likeness(small, large) > 0.5, "without strength it is the first picture, enlarged"
+
+
+@pytest.mark.parametrize("upscaler", ["Lanczos", "Nearest"])
+def test_pictures_are_enlarged_too(engine: Engine, request_of: Make, upscaler: str) -> None:
+    """With the starter: an autoencoder of random weights gives nothing back of what it is shown."""
+    starter = record_of(ROOT / "models" / "Stable-diffusion" / "starter.safetensors")
+    known: dict[str, Any] = {"prompt": "a red cat in the snow", "width": 128, "height": 128, "steps": 8}
+    small = only(engine.draw(request_of(**known), starter))
+    hires = HIRES | {"hr_upscaler": upscaler, "denoising_strength": 0.3, "hr_steps": 4}
+    large = only(engine.draw(request_of(**known, **hires), starter))
+    assert (large.width, large.height) == (192, 192)
+    assert likeness(small, large) > 0.9
+    assert parse_infotext(large.infotext)["Hires upscaler"] == upscaler
 
 
 def test_the_second_pass_has_texts_steps_and_sampler_of_its_own(
