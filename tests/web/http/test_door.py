@@ -30,7 +30,7 @@ def is_api(address) -> bool:
 
 
 def is_ours(address) -> bool:
-    return address.path.split("/")[1] in ("sdapi", "docs", "redoc", "api", "internal", *ALONE)
+    return address.path.split("/")[1] in ("sdapi", "sd_extra_networks", "docs", "redoc", "api", "internal", *ALONE)
 
 
 def status(served, address, **known) -> int:
