@@ -17,7 +17,7 @@ from modules.core.flags import ROOT
 
 PATIENCE = 120.0  # seconds; machines that test are busy
 
-expect.set_options(timeout=float(os.environ.get("ATELIER_PATIENCE", "30")) * 1000)
+expect.set_options(timeout=float(os.environ.get("ATELIER_PATIENCE", "90")) * 1000)
 
 
 class Server:

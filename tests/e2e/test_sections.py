@@ -72,7 +72,7 @@ def test_what_is_not_here_is_shown_kept_over_a_reload_and_refused_beside_its_fie
     read(page, f"{BASE}, Denoising strength: 0.5, Hires upscale: 2, Hires checkpoint: gone.safetensors, VAE: gone.pt")
     page.wait_for_function("localStorage['atelier.form.txt2img']?.includes('gone.pt')")
     page.reload()
-    page.wait_for_function("atelier.forms.values('txt2img').vae === 'gone.pt'")
+    page.wait_for_function("window.atelier?.forms.values('txt2img').vae === 'gone.pt'")
     before = len(server.jobs())
     page.click("#txt2img_generate")
     expect(page.locator("#txt2img_hr_model .at-problem")).to_contain_text("No model is called 'gone.safetensors'")
