@@ -45,6 +45,7 @@ class Worker:
         self._options, self._connection, self._plugins = options, connection, plugins
         self._device = torch.device(options.device)
         _set_threads(options.threads)
+        _step_back(self._device)
         if options.extensions:
             plugins.add_extensions(Path(options.extensions), options.disabled)
         self._kinds = plugins.collect("register_job_kinds")
@@ -183,6 +184,12 @@ def _set_threads(asked: int) -> None:
     physical = psutil.cpu_count(logical=False) or 1
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else physical
     torch.set_num_threads(asked or max(1, min(physical, allowed)))
+
+
+def _step_back(device: torch.device) -> None:
+    """A CPU that draws is also the one that shows the page: a browser beside it must not starve."""
+    if device.type == "cpu" and hasattr(os, "nice"):
+        os.nice(5)
 
 
 def _name_of(device: torch.device) -> str:

@@ -112,10 +112,9 @@ def test_skip_leaves_one_batch(page):
 
 def test_a_second_job_waits_for_the_first(visit, server):
     visitor = visit()
-    page = visitor.open()
+    page, other = visitor.open(), visit().open()
     start(page, **MANY)
     expect(words(page)).to_contain_text("step")
-    other = visit().open()
     start(other, steps="2")
     expect(page.locator("#at_status")).to_contain_text("Queue 2")
     interrupt(page)
