@@ -21,13 +21,17 @@ def decode(built: Built, latent: Tensor, notes: list[str]) -> Image.Image:
     if not torch.isfinite(pixels).all():
         pixels = _in_32_bits(built, latent, notes)
         notes.append(RETRIED)
-    bytes_ = ((pixels[0].clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-    return Image.fromarray(bytes_.permute(1, 2, 0).contiguous().numpy())
+    return Image.fromarray(bytes_of(pixels)[0].contiguous().numpy())
 
 
 def encode(built: Built, pixels: Tensor, notes: list[str]) -> Tensor:
     """Pixels (1, 3, H, W), -1 to 1, to latents (1, c, h, w), float32, on the model's device."""
     return _roomy(lambda: built.encode_picture(pixels), lambda: tiled.encode(built, pixels), built, notes).float()
+
+
+def bytes_of(pixels: Tensor) -> Tensor:
+    """Pixels (b, 3, H, W), -1 to 1, as (b, H, W, 3) of bytes."""
+    return ((pixels.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1)
 
 
 def pixels_of(picture: Image.Image) -> Tensor:

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
+from modules.engine.decode import bytes_of
 from modules.engine.models import Loaded
 from modules.families.colours import coloured
 from modules.imaging.grid import grid
@@ -31,8 +32,7 @@ def frame(denoised: Tensor, loaded: Loaded, way: str) -> tuple[Pixels, int]:
         latents = denoised if way == "Full" else avg_pool2d(denoised, 2, ceil_mode=True)
         pixels = torch.cat([built.decode(one) for one in latents.split(1)])
         if torch.isfinite(pixels).all():
-            bytes_ = ((pixels.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-            return bytes_.permute(0, 2, 3, 1).numpy(), denoised.shape[-1] // latents.shape[-1]
+            return bytes_of(pixels).numpy(), denoised.shape[-1] // latents.shape[-1]
     return coloured(denoised, loaded.colours).numpy(), built.downscale
 
 

@@ -18,22 +18,8 @@ from torch import Tensor
 from modules.core.errors import InvalidModelFile, StorageFailed
 from modules.core.files import TEMPORARY, sync_folder
 from modules.core.tensorfile import Header, read_header
+from modules.families.single_file import KIND_OF, NUMBERS
 
-DTYPES: Mapping[str, torch.dtype] = {
-    "F64": torch.float64,
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-    "F8_E4M3": torch.float8_e4m3fn,
-    "F8_E5M2": torch.float8_e5m2,
-    "I64": torch.int64,
-    "I32": torch.int32,
-    "I16": torch.int16,
-    "I8": torch.int8,
-    "U8": torch.uint8,
-    "BOOL": torch.bool,
-}
-KINDS = {dtype: kind for kind, dtype in DTYPES.items()}
 SPARE_BYTES = 500 << 20
 
 
@@ -58,7 +44,7 @@ class Source:
 
 def dtype_of(header: Header, name: str) -> torch.dtype:
     """The kind of number of one tensor. Raises InvalidModelFile for one that torch has not."""
-    dtype = DTYPES.get(header.kinds[name])
+    dtype = NUMBERS.get(header.kinds[name])
     if dtype is None:
         raise InvalidModelFile(f"the tensor {name!r} is stored as {header.kinds[name]}, which cannot be merged.")
     return dtype
@@ -128,7 +114,7 @@ def _header(order: list[str], tensors: Mapping[str, Planned], metadata: Mapping[
     for name in order:
         one = tensors[name]
         table[name] = {
-            "dtype": KINDS[one.dtype],
+            "dtype": KIND_OF[one.dtype],
             "shape": list(one.shape),
             "data_offsets": [position, position + one.size],
         }

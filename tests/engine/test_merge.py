@@ -336,6 +336,7 @@ def test_what_a_crash_left_is_removed_an_hour_later(tmp_path, monkeypatch):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / ".old.safetensors.12345678.atelier-part").touch()
     merged(tmp_path, request(method="No interpolation"), saved(tmp_path, "a", weights(1)))
+    assert not list((tmp_path / "out").glob(".old*"))
 
 
 MEASURE = """

@@ -188,6 +188,7 @@ def test_a_damaged_list_of_the_trash(places, cards, content):
     lora(places, "style")
     listed = cards()
     listed.restore(listed.remove(by_name(listed, "style").id))
+    assert by_name(listed, "style").problem == ""
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
