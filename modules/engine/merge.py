@@ -7,7 +7,7 @@ in a weighted sum. Where A has more input channels (inpainting: 9, editing: 8) t
 import json
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -209,8 +209,9 @@ def _free(folder: Path, name: str) -> Path:
 
 def _sweep(folder: Path) -> None:
     for part in leftovers(folder) if folder.is_dir() else ():
-        if time.time() - part.stat().st_mtime > ABANDONED:
-            part.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # another merge has finished it since
+            if time.time() - part.stat().st_mtime > ABANDONED:
+                part.unlink()
 
 
 def _progress(context: JobContext, planned: Mapping[str, Planned]) -> Callable[[int], None]:

@@ -1,6 +1,7 @@
 """Merged checkpoints: exactly what plain torch computes, without holding a model in memory; whole files or none."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from modules.core import events
 from modules.core.errors import Cancelled, InvalidModelFile, NotFinite, StorageFailed
+from modules.core.files import TEMPORARY
 from modules.core.requests import FileRecord, MergeRequest, ModelRecord
 from modules.core.tensorfile import read_header
 from modules.engine import merge, tensor_stream
@@ -383,6 +385,16 @@ def test_an_engine_merges_and_loads_the_result(tmp_path, small_file, new_engine)
             assert torch.equal(found[name], (tensor.float() * 0.5 + b[name].float() * 0.5).half()), name
     engine.send(events.LoadModel(record=record_of(path)))
     assert engine.next(events.ModelLoaded, events.Failed).record.path == str(path)
+
+
+def test_a_part_that_another_merge_finishes_meanwhile_is_no_error(tmp_path, monkeypatch):
+    old = tmp_path / f".old.safetensors.1{TEMPORARY}"
+    old.write_bytes(b"left behind")
+    os.utime(old, (0, 0))
+    gone = tmp_path / f".gone.safetensors.2{TEMPORARY}"
+    monkeypatch.setattr(merge, "leftovers", lambda folder: iter([gone, old]))
+    merge._sweep(tmp_path)
+    assert not old.exists()
 
 
 def test_two_at_once_do_not_touch_each_other(tmp_path):
