@@ -22,6 +22,7 @@ PLUGIN_PACKAGES = (
     "modules.diffusion.adapters",
     "modules.imaging.upscalers",
     "modules.families.kinds",
+    "modules.training.methods",
     "modules.engine.kinds",
 )
 

@@ -28,6 +28,7 @@ class Catalogue:
     guidance: tuple[Choice, ...] = ()
     upscalers: tuple[Choice, ...] = ()
     job_kinds: tuple[str, ...] = ()
+    training_methods: tuple[Choice, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,6 +183,14 @@ class Skip:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Steer:
+    """Ask a running training for something: "sample" or "save" now, or "finish": end here, with its results."""
+
+    job: str
+    wish: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class LoadModel:
     """Have this checkpoint in memory, ready to draw."""
 
@@ -206,6 +215,9 @@ class EngineOptions:
     name: str
     extensions: str = ""
     checkpoints: str = ""  # folder for checkpoints that jobs make
+    loras: str = ""  # folders for what trainings make
+    embeddings: str = ""
+    training: str = ""  # one folder for each run
     half: bool = True
     memory: str = "normal"  # normal, medvram, lowvram
     attention: str = "sdpa"  # sdpa, xformers, sub-quadratic

@@ -22,6 +22,7 @@ import pluggy
 from modules.core.events import Progress
 from modules.core.requests import ImageRequest, ModelRecord
 from modules.core.settings import Setting
+from modules.core.training import TrainingNumbers
 
 hookspec = pluggy.HookspecMarker("atelier")
 hookimpl = pluggy.HookimplMarker("atelier")
@@ -168,6 +169,24 @@ class JobKind:
     aliases: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrainingMethod:
+    """A way to teach a model. `prepare(model, plan, device) -> context manager of a Learner` (see `training/learner.py`).
+
+    `label`: as lists show it. `formats`: what it can be saved as (`core/training.py` FORMATS), the usual one first.
+    `learning_rate`: its default. `whole`: it changes the model's own weights, which must then be held in 32 bits.
+    """
+
+    name: str
+    label: str
+    prepare: Callable[..., AbstractContextManager[Any]]
+    formats: tuple[str, ...]
+    learning_rate: float
+    whole: bool = False
+    note: str = ""
+    aliases: tuple[str, ...] = ()
+
+
 # What plugins return, web side ------------------------------------------------------------------------------------------
 
 
@@ -235,6 +254,9 @@ class Collect:
     def register_families(self) -> list[Family]: ...  # pyright: ignore[reportReturnType]
 
     @hookspec
+    def register_training_methods(self) -> list[TrainingMethod]: ...  # pyright: ignore[reportReturnType]
+
+    @hookspec
     def register_job_kinds(self) -> list[JobKind]: ...  # pyright: ignore[reportReturnType]
 
     @hookspec
@@ -292,6 +314,10 @@ class Tell:
     def model_loaded(self, record: ModelRecord) -> None:
         """Engine: a checkpoint is in memory."""
 
+    @hookspec
+    def training_step(self, numbers: TrainingNumbers) -> None:
+        """Engine: a training has taken a step."""
+
 
 HOOKS = (Collect, PassAlong, Tell)
 
@@ -302,6 +328,7 @@ COLLECTED: Mapping[str, type] = {
     "register_adapters": Adapter,
     "register_upscalers": Upscaler,
     "register_families": Family,
+    "register_training_methods": TrainingMethod,
     "register_job_kinds": JobKind,
     "register_storage_backends": StorageBackend,
     "register_dispatchers": Dispatcher,

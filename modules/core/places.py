@@ -62,6 +62,11 @@ class Places:
         return self.outputs / ".fleeting"
 
     @property
+    def training(self) -> Path:
+        """One folder for each training."""
+        return self.outputs / "training"
+
+    @property
     def inputs(self) -> Path:
         """Pictures that people bring along to work on."""
         return self.outputs / ".inputs"

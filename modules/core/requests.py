@@ -19,6 +19,7 @@ from modules.core.image_fields import (
     TextFields,
 )
 from modules.core.sampling_fields import GuidanceFields, SamplingFields, SeedFields
+from modules.core.training import EvaluationRequest, TrainingPlan
 
 MOST_PIXEL_STEPS = 2048 * 2048 * 150 * 8  # one job's width x height x steps x pictures
 MOST_PIXELS = 64_000_000  # of one picture
@@ -373,7 +374,9 @@ class MergeRequest:
         return self
 
 
-Request = ImageRequest | EditRequest | UpscaleRequest | InterrogateRequest | MergeRequest
+Request = (
+    ImageRequest | EditRequest | UpscaleRequest | InterrogateRequest | MergeRequest | TrainingPlan | EvaluationRequest
+)
 
 
 @dataclass(frozen=True, kw_only=True)

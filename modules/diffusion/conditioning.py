@@ -77,7 +77,6 @@ EMPHASIS: dict[str, Callable[[Tensor, Tensor], Tensor] | None] = {
 }
 
 
-@torch.inference_mode()
 def read(
     chunks_per_prompt: Sequence[Sequence[Chunk]],
     text_encoder: Any,
@@ -85,20 +84,23 @@ def read(
     *,
     emphasis: str = "Original",
     vectors: Mapping[str, Tensor] | None = None,
+    learning: bool = False,
 ) -> tuple[Tensor, Tensor | None]:
     """States (b, 77k, d) of b prompts with k chunks each and, if wanted, the pooled ones (b, p) of their first chunks.
 
     Both in the dtype and on the device of the encoder, a CLIPTextModel of transformers, with projection for pooled ones.
-    vectors: what stands for the embeddings that the chunks name, each (v, d).
+    vectors: what stands for the embeddings that the chunks name, each (v, d).  learning: gradients flow back to the
+    encoder's weights and to `vectors`; the result belongs to torch's graph.
     Raises ValueError when the prompts have different numbers of chunks, UnknownName for emphasis.
     """
     if emphasis not in EMPHASIS:
         raise UnknownName("emphasis", emphasis)
-    found = [
-        _read_column(column, text_encoder, reading, EMPHASIS[emphasis], vectors or {})
-        for column in zip(*chunks_per_prompt, strict=True)
-    ]
-    return torch.cat([states for states, _ in found], dim=1), found[0][1]
+    with nullcontext() if learning else torch.inference_mode():
+        found = [
+            _read_column(column, text_encoder, reading, EMPHASIS[emphasis], vectors or {})
+            for column in zip(*chunks_per_prompt, strict=True)
+        ]
+        return torch.cat([states for states, _ in found], dim=1), found[0][1]
 
 
 def _read_column(

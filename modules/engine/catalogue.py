@@ -11,6 +11,7 @@ def catalogue(plugins: Plugins) -> Catalogue:
     families = plugins.collect("register_families").values()
     guidance = plugins.collect("register_guidance").values()
     upscalers = plugins.collect("register_upscalers").values()
+    methods = plugins.collect("register_training_methods").values()
     return Catalogue(
         samplers=tuple(
             Choice(name=one.name, aliases=one.aliases, note=one.schedule, options=one.options) for one in samplers
@@ -19,5 +20,9 @@ def catalogue(plugins: Plugins) -> Catalogue:
         families=tuple(Choice(name=one.name, aliases=one.aliases, note=one.note) for one in families),
         guidance=tuple(Choice(name=one.name, aliases=one.aliases) for one in guidance),
         upscalers=tuple(Choice(name=one.name, aliases=one.aliases, note=one.note) for one in upscalers),
+        training_methods=tuple(
+            Choice(name=one.name, aliases=one.aliases, key=one.label, note=one.note, options=one.formats)
+            for one in methods
+        ),
         job_kinds=tuple(plugins.collect("register_job_kinds")),
     )

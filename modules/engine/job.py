@@ -39,6 +39,9 @@ class JobContext:
     wishes: Wishes
     ending: threading.Event
     checkpoints: Path = field(default_factory=Path)  # folder for checkpoints that jobs make
+    loras: Path = field(default_factory=Path)  # folders for what trainings make
+    embeddings: Path = field(default_factory=Path)
+    training: Path = field(default_factory=Path)  # one folder for each run
     notes: list[str] = field(default_factory=list)  # remarks for the page, sent when the job is finished
     left_out: set[str] = field(default_factory=set)  # paths of network files that could not be applied
     result: list[str] = field(default_factory=list)  # what a job gives that makes no pictures; lines of text

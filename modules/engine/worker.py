@@ -129,6 +129,9 @@ class Worker:
             wishes=self._wishes[job.job],
             ending=self._ending,
             checkpoints=Path(self._options.checkpoints),
+            loras=Path(self._options.loras),
+            embeddings=Path(self._options.embeddings),
+            training=Path(self._options.training),
             notes=list(job.notes),
         )
         try:

@@ -150,11 +150,12 @@ class Built:
         emphasis: str = "Original",
         embeddings: Mapping[str, Mapping[str, Tensor]] | None = None,
         clip_l_skip: bool = False,
+        learning: bool = False,
     ) -> list[Encoded]:
         """Each prompt's text, on the device. The padding behind the first end token is made what the model wants.
 
         embeddings: vectors (v, d) by embedding and by text encoder (see `encoder_widths`). clip_l_skip: let SDXL's
-        smaller encoder skip layers too.  Raises ValueError when the prompts have different numbers of chunks,
+        smaller encoder skip layers too.  learning: gradients flow back, see `read`.  Raises ValueError when the prompts have different numbers of chunks,
         UnknownName for emphasis, InvalidModelFile for an embedding that was made for another kind of model.
         """
         states: list[Tensor] = []
@@ -165,7 +166,9 @@ class Built:
                 reading = Reading(layer=-clip_skip, normed=False)
             vectors = {name: self._vectors(name, tables, tower) for name, tables in (embeddings or {}).items()}
             network = getattr(self, tower.part)
-            found, pool = read(chunks_per_prompt, network, reading, emphasis=emphasis, vectors=vectors)
+            found, pool = read(
+                chunks_per_prompt, network, reading, emphasis=emphasis, vectors=vectors, learning=learning
+            )
             states.append(found)
             pooled = pooled if pool is None else pool
         together = torch.cat(states, dim=-1)

@@ -195,6 +195,9 @@ class Supervisor(threading.Thread):
             name=self.state.name,
             extensions=str(self._needs.places.extensions),
             checkpoints=str(self._needs.places.models / "Stable-diffusion"),
+            loras=str(self._needs.places.folders("lora")[0]),
+            embeddings=str(self._needs.places.folders("embedding")[0]),
+            training=str(self._needs.places.training),
             half=not flags.no_half,
             memory=flags.memory,
             attention=ATTENTION.get(str(settings.get("cross_attention_optimization")), "")

@@ -1,0 +1,1 @@
+"""Ways to teach a model, one file each."""
