@@ -52,7 +52,9 @@ class TrainingPlan(
     preset: str = ""
     group: str = ""
     arm: str = ""
-    evaluate: str = shown("", "Evaluate", options=("", "quick", "full"), help="Measure the result afterwards.")
+    evaluate: str = shown(
+        "", "Evaluate", options=("", "quick", "full", "subject2subject"), help="Measure the result afterwards."
+    )
     save: bool = True
 
     @property
