@@ -194,14 +194,18 @@ class Built:
         negative: bool = False,
         crop: tuple[int, int] = (0, 0),
         score: float | None = None,
+        original: tuple[int, int] | None = None,
     ) -> Text:
-        """What the U-Net gets for a picture of this size; the vector is the pooled text, then the sizes.  crop: (top, left). score: the model's own unless given."""
+        """What the U-Net gets for a picture of this size; the vector is the pooled text, then the sizes.
+
+        crop: (top, left).  score: the model's own unless given.  original: (height, width), the size itself unless given.
+        """
         if self.sizes is None or encoded.pooled is None:
             return Text(encoded.states)
         states, pooled = encoded.states, encoded.pooled
         if negative and encoded.empty and self.sizes.zeroed:
             states, pooled = torch.zeros_like(states), torch.zeros_like(pooled)
-        numbers = [float(number) for number in (height, width, *crop)]
+        numbers = [float(number) for number in (*(original or (height, width)), *crop)]
         if self.sizes.scores is None:
             numbers += [float(height), float(width)]
         else:

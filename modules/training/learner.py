@@ -1,7 +1,9 @@
 """What the loop knows of a model and of a method: which weights change, how texts are read, what is saved in the end."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -21,6 +23,7 @@ class Model(Protocol):
     dtype: torch.dtype
     scaling_factor: float
     latent_channels: int
+    tokenizer_folder: Path
 
     @property
     def networks(self) -> dict[str, Any]: ...
@@ -40,7 +43,15 @@ class Model(Protocol):
         learning: bool = False,
     ) -> list[Any]: ...
 
-    def text_of(self, encoded: Any, *, width: int, height: int, crop: tuple[int, int] = (0, 0)) -> Any: ...
+    def text_of(
+        self,
+        encoded: Any,
+        *,
+        width: int,
+        height: int,
+        crop: tuple[int, int] = (0, 0),
+        original: tuple[int, int] | None = None,
+    ) -> Any: ...
 
     def predict(
         self, x: Tensor, timestep: Tensor, text: Tensor, vector: Tensor | None = None, concat: Tensor | None = None
@@ -81,6 +92,7 @@ class Learner:
     `named`: every parameter that changes, by a name that a later run of the same plan gives it too, in `groups` order.
     `vectors`: embeddings by their name in captions, then by text encoder: (v, d); the same tensors as in `named`.
     `reads`: whether texts must be encoded anew at each step, because what encodes them learns.
+    `merged()`: a context in which the model's own weights hold what has been learned: there a checkpoint is written.
     `export(format, number) -> files` in one of the method's formats; `number` is what they are stored in.
     """
 
@@ -90,3 +102,4 @@ class Learner:
     vectors: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict[str, Mapping[str, Tensor]])
     reads: bool = False
     after_step: Callable[[], None] = lambda: None
+    merged: Callable[[], AbstractContextManager[None]] = nullcontext
