@@ -9,13 +9,17 @@ from modules.core.requests import FileRecord, ModelRecord, Request
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """One entry of a list on the page. `key` is the machine name (schedules: `karras`), `note` a short remark."""
+    """One entry of a list on the page. `key` is the machine name (schedules: `karras`), `note` a short remark.
+
+    Of a training method: `key` its label, `options` its formats, `value` its learning rate.
+    """
 
     name: str
     aliases: tuple[str, ...] = ()
     key: str = ""
     note: str = ""
     options: tuple[str, ...] = ()
+    value: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,11 +153,20 @@ class InputPicture:
 
 
 @dataclass(frozen=True, kw_only=True)
+class InputFile:
+    """A stored picture that a training works on, by its file: there may be more of them than a message can hold."""
+
+    id: str
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunJob:
     """Do this. `have`: indices of pictures that an earlier attempt has delivered. `preview_every`: steps, 0 for none.
 
     `models`: every checkpoint that the request names, its own first. `files`: networks, embeddings, autoencoders and
-    upscalers that it may need. `inputs`: the pictures it works on. `notes`: remarks for the page, known already.
+    upscalers that it may need. `inputs`: the pictures it works on; a training's are `input_files`. `notes`: remarks for
+    the page, known already.
     """
 
     job: str
@@ -162,6 +175,7 @@ class RunJob:
     models: tuple[ModelRecord, ...] = ()
     files: tuple[FileRecord, ...] = ()
     inputs: tuple[InputPicture, ...] = ()
+    input_files: tuple[InputFile, ...] = ()
     notes: tuple[str, ...] = ()
     have: tuple[int, ...] = ()
     preview_every: int = 1

@@ -25,6 +25,7 @@ FORMATS = (
     "pt",
     "embedding",
 )  # of results; which fit is the method's to say
+TRAINER_KINDS = ("train", "evaluate")  # of jobs: done by the trainer, all others by the drawing engines
 WISHES = ("sample", "save", "finish")  # what a running training may be asked for, see events.Steer
 
 

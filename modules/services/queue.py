@@ -4,6 +4,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from modules.core.errors import InvalidRequest, NotFound, Problem, QueueFull
@@ -18,6 +19,19 @@ MOST_ATTEMPTS = 3
 LONGEST_ID = 200
 
 Listener = Callable[[Job], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """Which jobs somebody would begin. `kinds`: only these; `others`: all but these. `below`: accepted before that number.
+
+    `in_turn`: only if no job of another kind has its turn before.
+    """
+
+    kinds: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    below: int | None = None
+    in_turn: bool = False
 
 
 class Queue:
@@ -84,11 +98,16 @@ class Queue:
         return job
 
     def jobs(
-        self, states: Sequence[State] = (), owner: str | None = None, limit: int = 50, before: int | None = None
+        self,
+        states: Sequence[State] = (),
+        owner: str | None = None,
+        limit: int = 50,
+        before: int | None = None,
+        kinds: Sequence[str] = (),
     ) -> tuple[Job, ...]:
-        """Jobs from the newest to the oldest; `before`: the number at which the last page ended."""
+        """Jobs from the newest to the oldest; `before`: the number at which the last page ended; `kinds`: only these."""
         with self._store.read() as connection:
-            return rows.listed(connection, states=states, owner=owner, limit=limit, before=before)
+            return rows.listed(connection, states=states, owner=owner, limit=limit, before=before, kinds=kinds)
 
     def waiting(self) -> int:
         """How many jobs wait."""
@@ -111,20 +130,24 @@ class Queue:
 
     # -- from the dispatcher -----------------------------------------------------------------------------------------
 
-    def claim(self, engine: str) -> Job | None:
-        """The next job for an engine, now running; None when nobody waits."""
+    def next(self, wanted: Wanted | None = None) -> Job | None:
+        """The job that is begun next, of those that are wanted; None when nobody waits."""
+        with self._store.read() as connection:
+            found = self._next(connection, wanted or Wanted())
+        return found[0] if found else None
+
+    def claim(self, engine: str, wanted: Wanted | None = None) -> Job | None:
+        """The next job for an engine, now running; None when nobody waits, or none that is wanted."""
         with self._store.write(durable=False) as connection:
-            waiting = rows.waiting_by_owner(connection)
-            if not waiting:
+            found = self._next(connection, wanted or Wanted())
+            if found is None:
                 return None
-            owner = self._order(waiting)[0]
-            waited = rows.find(connection, rows.id_of(connection, waiting[owner][1]))
-            assert waited is not None
+            waited, waiting = found
             values = {"state": "running", "attempts": waited.attempts + 1, "engine": engine}
             started = max(self._clock(), waited.created)
             job = rows.change(connection, waited.id, was=["waiting"], started=started, **values)
             assert job is not None
-            self._served(owner, waiting)
+            self._served(job.owner, waiting)
         self._tell(job)
         return job
 
@@ -170,6 +193,22 @@ class Queue:
         return len(lost)
 
     # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _next(self, connection: rows.Connection, wanted: Wanted) -> tuple[Job, dict[str, tuple[int, int]]] | None:
+        """The job whose turn it is, and who waits."""
+        waiting = rows.waiting_by_owner(connection)
+        fitting = waiting
+        if wanted != Wanted():
+            fitting = rows.waiting_by_owner(connection, wanted.below, kinds=wanted.kinds, others=wanted.others)
+        if not fitting:
+            return None
+        owner = self._order(waiting if wanted.in_turn else fitting)[0]
+        if owner not in fitting or (wanted.in_turn and fitting[owner][1] != waiting[owner][1]):
+            return None
+        number = fitting[owner][1]
+        job = rows.find(connection, rows.id_of(connection, number))
+        assert job is not None
+        return job, waiting
 
     def _end(self, id: str, state: State, **values: Any) -> Job:
         with self._store.write() as connection:

@@ -15,6 +15,7 @@ from modules.core.requests import ModelRecord
 from modules.services.connection import EngineConnection, Gone
 from modules.services.equipment import equipped
 from modules.services.needs import Needs
+from modules.services.turns import Turns
 from modules.storage.records import Job
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class EngineState:
-    """One engine. `state`: starting, ready, busy, restarting or failed. Memory in bytes of the device. `job`: an id."""
+    """One engine. `state`: starting, ready, busy, restarting or failed; of the trainer also off: nothing is to be trained.
+
+    `role`: drawing or training. Memory in bytes of the device. `job`: an id.
+    """
 
     name: str
     device: str
@@ -44,6 +48,7 @@ class EngineState:
     memory_total: int = 0
     pid: int = 0
     job: str = ""
+    role: str = "drawing"
 
 
 @dataclass(frozen=True)
@@ -56,11 +61,14 @@ class _Do:
 class Supervisor(threading.Thread):
     """The thread of one engine. Its public methods may be called from any other thread and return at once."""
 
-    def __init__(self, name: str, device: str, needs: Needs) -> None:
+    role = "drawing"
+
+    def __init__(self, name: str, device: str, needs: Needs, turns: Turns | None = None) -> None:
         super().__init__(name=f"engine {name}", daemon=True)
-        self.state = EngineState(name=name, device=device)
+        self.state = EngineState(name=name, device=device, role=self.role)
         self.plugin_reports: tuple[events.PluginReport, ...] = ()
         self._needs = needs
+        self._turns = turns or Turns(needs.queue)
         self._inbox: SimpleQueue[Any] = SimpleQueue()
         self._stopping = threading.Event()
         self._connection: EngineConnection | None = None
@@ -70,6 +78,7 @@ class Supervisor(threading.Thread):
         self._loads_lock = threading.Lock()
         self._loads: list[tuple[ModelRecord, Future[None]]] = []  # who waits for a model
         self._deaths = 0
+        self._again: threading.Timer | None = None
         self._handlers: dict[type, Callable[[EngineConnection, Any], None]] = {
             events.EngineReady: self._is_ready,
             events.EngineStatus: self._status,
@@ -81,12 +90,21 @@ class Supervisor(threading.Thread):
             _Do: lambda connection, do: do.action(connection),
         }
         needs.queue.subscribe(self._job_changed)
+        self._turns.subscribe(self.poke)
 
     # -- from other threads ------------------------------------------------------------------------------------------
 
     def skip(self, job_id: str) -> None:
         """Skip the current batch of this job, if it runs here."""
         self._do(lambda engine: self._runs(job_id) and engine.send(events.Skip(job=job_id)))
+
+    def steer(self, job_id: str, wish: str) -> None:
+        """Ask this training for something, if it runs here."""
+        self._do(lambda engine: self._runs(job_id) and engine.send(events.Steer(job=job_id, wish=wish)))
+
+    def poke(self) -> None:
+        """Look for a job."""
+        self._do(self._begin_next)
 
     def load(self, record: ModelRecord) -> Future[None]:
         """Have a model in memory; the future says when it is, or why it is not."""
@@ -125,16 +143,19 @@ class Supervisor(threading.Thread):
 
     def run(self) -> None:
         """Start the engine again and again, until asked to quit."""
-        while not self._stopping.is_set():
+        while self._wait_until_needed():
             born = time.monotonic()
             reason = self._live_once()
             if time.monotonic() - born > LONG_LIFE:
                 self._deaths = 0
-            self._deaths += 1
             self._bury(reason)
-            self._stopping.wait(RESTART_DELAYS[min(self._deaths, len(RESTART_DELAYS)) - 1])
+            self._stopping.wait(RESTART_DELAYS[min(max(1, self._deaths), len(RESTART_DELAYS)) - 1])
         self._over.set()
         self._refuse_loads("the server is stopping")
+
+    def _wait_until_needed(self) -> bool:
+        """Whether a process is to be started: always, until asked to quit."""
+        return not self._stopping.is_set()
 
     def _live_once(self) -> str:
         """From the start of a process to its end; answers how it ended."""
@@ -155,10 +176,12 @@ class Supervisor(threading.Thread):
             engine.kill()
             _drain(self._inbox)
         ended = engine.ended()
+        self._connection = None  # its number may become another's
         return mistake or ended
 
     def _bury(self, reason: str) -> None:
         """Its job waits again, who waits for a model is told."""
+        self._deaths += 1
         if not self._stopping.is_set():
             log.warning("engine %s: %s", self.state.name, reason)
         job, self._job = self._job, None
@@ -172,6 +195,7 @@ class Supervisor(threading.Thread):
                     else self._needs.queue.give_back(job.id, reason, blame=blame)
                 )
             )
+        self._let_go()
         self._refuse_loads(f"{reason} while it loaded the model")
         state = "failed" if self._deaths >= FAILED_AFTER else "restarting"
         self._show(state=state, doing=reason, model="", memory_used=0, pid=0, job="")
@@ -262,8 +286,9 @@ class Supervisor(threading.Thread):
             self._end(engine, id, lambda: queue.interrupt(id, note))
         else:
             self._end(engine, id, lambda: queue.finish(id, note, finished.result))
-            if finished.result:
-                self._needs.library.refresh()  # a merge leaves a checkpoint
+            if finished.result:  # a merge leaves a checkpoint, a training perhaps a network
+                self._needs.library.refresh()
+                self._needs.shelf.refresh()
 
     def _failed(self, engine: EngineConnection, failed: events.Failed) -> None:
         if failed.job:
@@ -279,18 +304,40 @@ class Supervisor(threading.Thread):
     def _begin_next(self, engine: EngineConnection) -> None:
         """Give the idle engine the next job that can be begun."""
         while self.state.state == "ready" and not self._stopping.is_set() and self._has_room():
-            job = self._stored(lambda: self._needs.queue.claim(self.state.name))
+            job = self._stored(self._claim)
             if job is None:
+                self._rest(engine)
                 return
             try:
                 message = equipped(job, self._needs)
             except AtelierError as error:
                 sentence = str(error)
                 self._stored(lambda failed=job, why=sentence: self._needs.queue.fail(failed.id, why))
+                self._let_go()
                 continue
             self._job, self._failure = job, ""
             self._show(state="busy", job=job.id)
             engine.send(message)
+
+    def _claim(self) -> Job | None:
+        """The next job for this engine."""
+        return self._turns.claim_drawing(self.state.name, self.state.device)
+
+    def _let_go(self) -> None:
+        """It has no job any more."""
+        self._turns.left(self.state.name)
+
+    def _rest(self, engine: EngineConnection) -> None:
+        """There is nothing to do; where a training has the device, a setting may end that at any time."""
+        if self._turns.closed(self.state.device):
+            self._look_again()
+
+    def _look_again(self) -> None:
+        """In a while; one such look at a time."""
+        if self._again is None or not self._again.is_alive():
+            self._again = threading.Timer(ROOM_SECONDS, self.poke)
+            self._again.daemon = True
+            self._again.start()
 
     def _has_room(self) -> bool:
         """Whether pictures can be kept; when not, nothing is begun until they can."""
@@ -298,9 +345,7 @@ class Supervisor(threading.Thread):
             self._needs.gallery.check_room()
         except StorageFailed as error:
             self._show(doing=str(error))
-            again = threading.Timer(ROOM_SECONDS, self._do, [self._begin_next])
-            again.daemon = True
-            again.start()
+            self._look_again()
             return False
         return True
 
@@ -310,6 +355,7 @@ class Supervisor(threading.Thread):
         self._stored(end)
         self._job, self._failure, self._deaths = None, "", 0
         self._show(state="ready", doing="", job="")
+        self._let_go()
         self._begin_next(engine)
 
     def _runs(self, job_id: str) -> bool:

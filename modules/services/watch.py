@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -76,6 +76,7 @@ class Watch:
         self._generation = 0  # how many times a job's state has changed
         self._seen: dict[str, _Seen] = {}
         self._readers: dict[_Reader, str] = {}
+        self.held_up: Callable[[Job], Job | None] = lambda job: None  # the dispatcher says what a waiting job waits for
         queue.subscribe(self._job_changed)
 
     # -- for the faces -----------------------------------------------------------------------------------------------
@@ -149,7 +150,8 @@ class Watch:
             seen = self._seen.get(job.id, _Seen())
         pictures = self._gallery.pictures(job=job.id)
         if job.state == "waiting":
-            return Live(job=job, ahead=self._queue.ahead_of(job.id), pictures=pictures, doing=job.note)
+            doing = job.note or self._waits_for(job)
+            return Live(job=job, ahead=self._queue.ahead_of(job.id), pictures=pictures, doing=doing)
         if job.over or seen.progress is None:
             return Live(job=job, fraction=1.0 if job.state == "done" else 0.0, pictures=pictures, doing=seen.doing)
         now = seen.progress
@@ -161,6 +163,17 @@ class Watch:
             "doing": now.doing or seen.doing,
         }
         return Live(job=job, pictures=pictures, preview=seen.preview, preview_number=seen.preview_number, **known)
+
+    def _waits_for(self, job: Job) -> str:
+        """Which training it waits for, and how long; somebody else's has no name."""
+        training = self.held_up(job)
+        if training is None or training.id == job.id:
+            return ""
+        name = f"the training {training.label!r}" if training.owner == job.owner else "a training"
+        with self._lock:
+            progress = self._seen.get(training.id, _Seen()).progress
+        left = progress.eta if progress else None
+        return f"waiting for {name}" + (f", {_in_words(left)} left" if left is not None else "")
 
     def _job_changed(self, job: Job) -> None:
         with self._changed:
@@ -175,3 +188,13 @@ class Watch:
             readers = [reader for reader, watched in self._readers.items() if job_id in (None, watched)]
         for reader in readers:
             reader.poke()
+
+
+def _in_words(seconds: float) -> str:
+    """
+    >>> _in_words(170), _in_words(20), _in_words(9000)
+    ('3 min', 'less than a minute', '2.5 h')
+    """
+    if seconds < 60:
+        return "less than a minute"
+    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

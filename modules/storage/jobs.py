@@ -44,9 +44,15 @@ def find(connection: Connection, id: str) -> Job | None:
 
 
 def listed(
-    connection: Connection, *, states: Sequence[str], owner: str | None, limit: int, before: int | None
+    connection: Connection,
+    *,
+    states: Sequence[str],
+    owner: str | None,
+    limit: int,
+    before: int | None,
+    kinds: Sequence[str] = (),
 ) -> tuple[Job, ...]:
-    """Jobs from the newest to the oldest; `before` is the number where the last page ended."""
+    """Jobs from the newest to the oldest; `before` is the number where the last page ended; `kinds`: only these."""
     statement = select(JobRow.__table__).order_by(JobRow.number.desc()).limit(limit)
     if states:
         statement = statement.where(JobRow.state.in_(states))
@@ -54,6 +60,8 @@ def listed(
         statement = statement.where(JobRow.owner == owner)
     if before is not None:
         statement = statement.where(JobRow.number < before)
+    if kinds:
+        statement = statement.where(JobRow.kind.in_(kinds))
     return tuple(_job(row) for row in connection.execute(statement))
 
 
@@ -63,9 +71,18 @@ def in_state(connection: Connection, state: str) -> tuple[Job, ...]:
     return tuple(_job(row) for row in connection.execute(statement))
 
 
-def waiting_by_owner(connection: Connection, below: int | None = None) -> dict[str, tuple[int, int]]:
-    """Who waits: owner -> (how many, number of the first). `below`: only jobs accepted before this number."""
+def waiting_by_owner(
+    connection: Connection, below: int | None = None, *, kinds: Sequence[str] = (), others: Sequence[str] = ()
+) -> dict[str, tuple[int, int]]:
+    """Who waits: owner -> (how many, number of the first). `below`: only jobs accepted before this number.
+
+    `kinds`: only jobs of these kinds. `others`: only jobs of other kinds.
+    """
     statement = select(JobRow.owner, func.count(), func.min(JobRow.number)).where(JobRow.state == "waiting")
+    if kinds:
+        statement = statement.where(JobRow.kind.in_(kinds))
+    if others:
+        statement = statement.where(JobRow.kind.not_in(others))
     if below is not None:
         statement = statement.where(JobRow.number < below)
     return {owner: (count, first) for owner, count, first in connection.execute(statement.group_by(JobRow.owner))}

@@ -1,19 +1,26 @@
-"""A process per device of this machine."""
+"""A process per device of this machine, and one more that trains."""
 
 from modules.core.extension_points import Dispatcher, hookimpl
 from modules.services.devices import devices
 from modules.services.engines import Engines
 from modules.services.needs import Needs
+from modules.services.setting_groups.training import BESIDE, WHILE_TRAINING
 from modules.services.supervisor import Supervisor
+from modules.services.trainer import Trainer
+from modules.services.turns import Turns
 
 
 def start(needs: Needs) -> Engines:
     """Start an engine on every device; answers at once, they get ready by themselves."""
     names = devices(needs.flags)
-    supervisors = [Supervisor(device.replace(":", ""), device, needs) for device in names]
+    first = next(iter(names), "cpu")
+    turns = Turns(needs.queue, first, lambda: needs.settings.get(WHILE_TRAINING) == BESIDE)
+    needs.watch.held_up = lambda job: None if len(names) > 1 else turns.closed(first)
+    drawers = [Supervisor(device.replace(":", ""), device, needs, turns) for device in names]
+    supervisors = [*drawers, Trainer(first, needs, turns, drawers)]
     for one in supervisors:
         one.start()
-    return Engines(needs.queue, supervisors)
+    return Engines(needs.queue, supervisors, turns)
 
 
 @hookimpl
