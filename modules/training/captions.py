@@ -51,7 +51,8 @@ class Texts:
             return self._model.encode(chunked, embeddings=self._learner.vectors, learning=True)
         for caption, chunk in zip(captions, chunked, strict=True):
             if caption not in self._kept:
-                (one,) = self._model.encode([chunk], embeddings=self._learner.vectors)
+                with torch.autocast(self._model.device.type, enabled=False):  # the same whoever asks, and when
+                    (one,) = self._model.encode([chunk], embeddings=self._learner.vectors)
                 self._kept[caption] = _own(one)
             self._kept.move_to_end(caption)
         found = [self._kept[caption] for caption in captions]

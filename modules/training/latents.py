@@ -107,7 +107,8 @@ def encoded(model: Model, pixels: Pixels, name: str = "") -> Posterior:
 @torch.no_grad()  # inference mode would not let gradients pass by its tensors
 def _encoded(model: Model, pixels: Pixels, number: torch.dtype) -> Posterior:
     put = tensor_of(pixels).to(model.device, number).contiguous(memory_format=torch.channels_last)
-    posterior = model.vae.encode(put).latent_dist
+    with torch.autocast(model.device.type, enabled=False):  # the loop may have one on
+        posterior = model.vae.encode(put).latent_dist
     return Posterior(posterior.mean[0].float().cpu(), posterior.std[0].float().cpu())
 
 

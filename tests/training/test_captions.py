@@ -99,3 +99,10 @@ def test_memory_has_an_end(tiny, learner, tokenizer, monkeypatch):
     texts = Texts(tiny("sd1"), learner, tokenizer)
     assert len(texts.encoded([f"cat {n}" for n in range(6)])) == 6
     assert len(texts._kept) == 3 < MOST_KEPT
+
+
+def test_the_loops_lower_precision_does_not_reach_texts_that_are_kept(tiny, learner, tokenizer):
+    (wanted,) = Texts(tiny("sd1"), learner, tokenizer).encoded(["a cat"])
+    with torch.autocast("cpu", torch.bfloat16):
+        (found,) = Texts(tiny("sd1"), learner, tokenizer).encoded(["a cat"])
+    assert torch.equal(found.states, wanted.states)

@@ -103,3 +103,9 @@ def test_overflow_is_tried_again_in_32_bits(tiny):
     with pytest.raises(NotFinite, match=r"for my\.png; choose another VAE"):
         encoded(replace(model, vae=HalfBroken("always")), picture().pixels, "my.png")
     assert model.vae.weight.dtype == torch.float16
+
+
+def test_the_loops_lower_precision_does_not_reach_the_autoencoder(tiny):
+    wanted = encoded(tiny("sd1"), picture().pixels)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(encoded(tiny("sd1"), picture().pixels).mean, wanted.mean)
