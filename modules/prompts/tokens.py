@@ -30,3 +30,11 @@ class Tokenizer:
         if not text.isascii():
             text = text.encode("utf-8", "replace").decode("utf-8")
         return self._tokenizer.encode(text, add_special_tokens=False).ids
+
+    def pieces(self, text: str) -> list[str]:
+        """The tokens of a text as they are written; one that ends a word has `</w>` behind it."""
+        return [self._tokenizer.id_to_token(id) or "" for id in self.encode(text)]
+
+    def vocabulary(self) -> dict[str, int]:
+        """All tokens as they are written, and their ids: the lower, the more often in the texts they were made from."""
+        return self._tokenizer.get_vocab()
