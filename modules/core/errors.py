@@ -81,6 +81,14 @@ class NotFinite(AtelierError):
     """NaN or infinity came out of the U-Net or the autoencoder."""
 
 
+class NothingLearns(AtelierError):
+    """No gradient reaches what a training is to change."""
+
+
+class NothingLearned(AtelierError):
+    """A training ended with the weights it began with."""
+
+
 class OutOfMemory(AtelierError):
     """The device has not enough memory for this request."""
 

@@ -1,0 +1,165 @@
+"""What a training computes with: numbers of which length, with whom together, and how much memory that takes."""
+
+import os
+import sys
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as together
+from torch import Tensor, nn
+
+from modules.core.errors import InvalidRequest, Problem
+from modules.core.training import TrainingPlan
+
+
+def number_for(plan: TrainingPlan, device: torch.device) -> torch.dtype | None:
+    """What the networks compute in, None for float32. The weights that learn and the losses are float32 in any case.
+
+    "auto": bfloat16 where a GPU has it, else float16 there. On a CPU nothing is won (measured on an EPYC with
+    avx512_bf16: starter 0.12 s a step either way). Raises InvalidRequest for float16 on a CPU.
+    """
+    asked, gpu = plan.mixed_precision, device.type == "cuda"
+    if asked == "auto":
+        asked = ("bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16") if gpu else "no"
+    if asked == "fp16" and not gpu:
+        message = "fp16 needs a CUDA GPU: its small gradients are lost on other devices. Choose bf16, no or auto."
+        raise InvalidRequest(Problem(field="mixed_precision", message=message))
+    return {"no": None, "bf16": torch.bfloat16, "fp16": torch.float16}[asked]
+
+
+def computing_in(number: torch.dtype | None, device: torch.device) -> AbstractContextManager[Any]:
+    """Let networks compute in this number type inside the block."""
+    return torch.autocast(device.type, number or torch.bfloat16, enabled=number is not None)
+
+
+def memory_peak(device: torch.device) -> int:
+    """The most bytes held so far: on a CUDA device by tensors of ours, else by the whole process. 0 where unknown."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if sys.platform == "win32":
+        return 0
+    import resource  # not there on Windows
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+# Several processes ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranks:
+    """How many processes train together, and which of them this is."""
+
+    rank: int = 0
+    count: int = 1
+
+    @classmethod
+    def here(cls) -> "Ranks":
+        """One alone unless a process group has been opened (see `joined`)."""
+        if not (together.is_available() and together.is_initialized()):
+            return cls()
+        return cls(rank=together.get_rank(), count=together.get_world_size())
+
+    def mean(self, tensor: Tensor) -> Tensor:
+        """The mean of everybody's tensor, in its place. NaN of one is NaN of all, so all stop together."""
+        if self.count > 1:
+            together.all_reduce(tensor)
+            tensor /= self.count
+        return tensor
+
+    def average_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
+        """Let all processes have the mean gradient. What no process has a gradient for keeps none."""
+        if self.count == 1:
+            return
+        device = parameters[0].device
+        there = torch.tensor([one.grad is not None for one in parameters], dtype=torch.int32, device=device)
+        together.all_reduce(there, together.ReduceOp.MAX)
+        gradients: list[Tensor] = []
+        for one, has in zip(parameters, there.tolist(), strict=True):
+            if has:
+                one.grad = torch.zeros_like(one) if one.grad is None else one.grad
+                gradients.append(one.grad)
+        for answer in [together.all_reduce(gradient, async_op=True) for gradient in gradients]:
+            if answer is not None:
+                answer.wait()
+        for gradient in gradients:
+            gradient /= self.count
+
+
+@contextmanager
+def joined(rank: int, count: int, port: int, device: torch.device) -> Generator[torch.device, None, None]:
+    """This process as one of `count` that train together, over accelerate; gives the device that is its own.
+
+    port: a free one of this machine, the same for all. What was in the environment comes back afterwards.
+    """
+    from accelerate import PartialState
+
+    told = {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(count),
+        "LOCAL_WORLD_SIZE": str(count),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }
+    before = {name: os.environ.get(name) for name in told}
+    os.environ.update(told)
+    state = PartialState(cpu=device.type == "cpu")
+    try:
+        yield state.device or device
+    finally:
+        state.destroy_process_group()
+        PartialState._reset_state()  # pyright: ignore[reportPrivateUsage]  # accelerate keeps it for the life of the process; the next training is another
+        os.environ.update({name: text for name, text in before.items() if text is not None})
+        for name in (name for name, text in before.items() if text is None):
+            os.environ.pop(name, None)
+
+
+@contextmanager
+def accompanied(
+    count: int, device: torch.device, work: Callable[..., None], *arguments: object
+) -> Generator[torch.device, None, None]:
+    """Inside the block `count` - 1 further processes run `work(device, *arguments)`, and this one is the first of all.
+
+    work: a function at the top of a module, with arguments that can be pickled: they are sent to fresh interpreters. It
+    should build the same learner and call `loop.train`. The others end with the block, whatever happens in it.
+    """
+    if count == 1:
+        yield device
+        return
+    import torch.multiprocessing as processes
+
+    port = _free_port()
+    context = processes.get_context("spawn")
+    others = [
+        context.Process(target=_accompany, args=(rank, count, port, device, work, arguments), daemon=True)
+        for rank in range(1, count)
+    ]
+    for other in others:
+        other.start()
+    try:
+        with joined(0, count, port, device) as own:
+            yield own
+    finally:
+        for other in others:
+            other.join(timeout=5)
+            other.kill()
+
+
+def _accompany(
+    rank: int, count: int, port: int, device: torch.device, work: Callable[..., None], arguments: tuple[object, ...]
+) -> None:
+    with joined(rank, count, port, device) as own:
+        work(own, *arguments)
+
+
+def _free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
