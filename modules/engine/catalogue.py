@@ -21,7 +21,14 @@ def catalogue(plugins: Plugins) -> Catalogue:
         guidance=tuple(Choice(name=one.name, aliases=one.aliases) for one in guidance),
         upscalers=tuple(Choice(name=one.name, aliases=one.aliases, note=one.note) for one in upscalers),
         training_methods=tuple(
-            Choice(name=one.name, aliases=one.aliases, key=one.label, note=one.note, options=one.formats)
+            Choice(
+                name=one.name,
+                aliases=one.aliases,
+                key=one.label,
+                note=one.note,
+                options=one.formats,
+                value=one.learning_rate,
+            )
             for one in methods
         ),
         job_kinds=tuple(plugins.collect("register_job_kinds")),
