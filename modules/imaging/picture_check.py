@@ -17,6 +17,7 @@ from modules.imaging.metadata import FORMATS, open_picture
 
 SCALES = (128, 256, 512)  # shorter sides at which sharpness is looked at
 BLURRED = 0.012  # of sharpness: below, hardly any detail; photographs have 0.04 and more, a drawing 0.1 and more
+ROUNDING = 2.0  # variance of the Laplacian of a smooth picture of whole numbers: (4² + 4) / 12 and a little
 HASHED, FREQUENCIES, COLOURS = 32, 8, 6  # sides in pixels
 SAME_BITS, SAME_COLOURS = 6, 10.0  # of 64; of 255
 THUMBNAIL = 96
@@ -90,7 +91,7 @@ def sharpness(picture: Image.Image, side: int) -> float:
     size = max(3, round(picture.width * scale)), max(3, round(picture.height * scale))
     grey = np.asarray(picture.convert("L").resize(size, Image.Resampling.BOX), dtype=np.float64)
     laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * grey[1:-1, 1:-1]
-    return float(laplacian.var() / (grey.var() + 1.0))
+    return max(0.0, float(laplacian.var()) - ROUNDING) / (float(grey.var()) + 1.0)
 
 
 def perceptual_hash(picture: Image.Image) -> int:
