@@ -39,7 +39,25 @@ SCRIPTS = (
     "models_card",
     "models_make",
     "keys",
+    "train",
 )
+# Parts that are fetched when their tab is first opened: their scripts in the order they are put together.
+LATER = {
+    "train": (
+        "plan",
+        "parts",
+        "pictures",
+        "captions",
+        "fields",
+        "prior",
+        "start",
+        "chart",
+        "run",
+        "result",
+        "runs",
+        "tab",
+    ),
+}
 STYLES = ("page", "sections", "edit", "models", "extras")
 
 
@@ -76,3 +94,13 @@ def page_head() -> str:
     style = colour_variables() + "".join((ASSETS / f"{name}.css").read_text("utf-8") for name in STYLES)
     script = "".join((ASSETS / f"{name}.js").read_text("utf-8") for name in SCRIPTS)
     return f"<style>{style}</style><script>(() => {{'use strict';{script}}})();</script>"
+
+
+def later_script(name: str) -> str:
+    """A part's scripts as one; they share what `atelier.shared` holds. Raises KeyError for a part that is none."""
+    return f"(() => {{'use strict';{''.join((ASSETS / name / f'{one}.js').read_text('utf-8') for one in LATER[name])}}})();"
+
+
+def later_style(name: str) -> str:
+    """A part's looks."""
+    return "".join(one.read_text("utf-8") for one in sorted((ASSETS / name).glob("*.css")))

@@ -8,6 +8,8 @@ const jobs = (atelier.jobs = {
   connected: true,
 });
 
+/* Jobs that the Train tab follows: they last, and pictures are made meanwhile. */
+const LONG_KINDS = new Set(["train", "evaluate"]);
 const ENDED = new Set(["done", "interrupted", "failed", "cancelled"]);
 const active = () => Boolean(jobs.live && !ENDED.has(jobs.live.state));
 let following = "";
@@ -153,7 +155,7 @@ function connection(up) {
 async function findMine() {
   if (following || document.hidden) return;
   try {
-    const mine = await ask("api/v1/jobs?mine=1");
+    const mine = (await ask("api/v1/jobs?mine=1")).filter((one) => !LONG_KINDS.has(one.kind));
     if (!following && mine.length) follow(mine[0].id);
   } catch {
     /* the status line says that the server is gone */

@@ -1,0 +1,196 @@
+/* What somebody is about to train: kept in this browser, checked by the server after each change. */
+
+const { element, ask, hear, tell, memory, address, by, setText, seconds, copy, problemCard, announce, openTab, seen, appeared, forms, offerUndo, sayInToast, attempted } = atelier.shared;
+const { shelf, sizeWords, Trouble, SENT_KINDS, asPng, takesFiles, fetched, upload, writing, model, ENDED, sentenceCase, options } = atelier.shared;
+
+const API = "api/v1/training";
+const EMPTY = { values: {}, preset: "", pictures: [] /* {id, name, caption, crop} */, own: [] /* class pictures: {id, name} */ };
+const DRAFT = { ...EMPTY, ...memory.get("train.draft", {}) };
+
+const train = (atelier.train = { form: null, presets: [], methods: [], known: {}, check: null, checking: false, trouble: "", refused: [], coming: 0 });
+
+/* Fields that mean something for some plans only. */
+const METHOD = (...names) => () => names.includes(value("method"));
+const PRIOR = () => Boolean(value("with_prior_preservation"));
+const WHEN = {
+  rank: METHOD("lora"), alpha: METHOD("lora"), targets: METHOD("lora"),
+  num_vectors: METHOD("textual_inversion"), initializer_token: METHOD("textual_inversion"),
+  prior_loss_weight: PRIOR, class_prompt: PRIOR, num_class_images: PRIOR, class_source: PRIOR, class_sampler: PRIOR, class_steps: PRIOR, class_cfg_scale: PRIOR, class_seed: PRIOR,
+  text_encoder_lr: () => value("train_text_encoder"), stop_text_encoder: () => value("train_text_encoder"), ema_decay: () => value("use_ema"),
+  lr_num_cycles: () => value("lr_scheduler") === "cosine_with_restarts", lr_power: () => value("lr_scheduler") === "polynomial",
+};
+const applies = (name) => WHEN[name]?.() ?? true;
+
+const fieldOf = (name) => train.known[name];
+const usual = (name) => fieldOf(name)?.default ?? "";
+const value = (name) => DRAFT.values[name] ?? usual(name);
+/* Numbers of which 0 means "choose for me". */
+const automatic = (field) => typeof field.default === "number" && field.default <= 0 && /(^|\s)(0|-1): /.test(field.help ?? "");
+
+/* -- prompts, composed while one types ------------------------------------------------------------------------------------- */
+
+const noun = () => String(value("class_noun")).trim();
+const inversion = () => value("method") === "textual_inversion";
+const fileName = (text) => text.normalize("NFKD").replace(/[^\w-]+/g, "-").replace(/^-+|-+$/g, "").toLowerCase();
+const resultName = () => String(value("name")).trim() || composedName();
+const composedName = () => (inversion() ? fileName(`my ${noun() || "subject"}`) : fileName(`${value("identifier")} ${noun()}`)) || "training";
+/* The word that will stand for the subject in prompts. */
+const subject = () => (inversion() ? resultName() : [String(value("identifier")).trim(), noun()].filter(Boolean).join(" "));
+const article = (words) => (/^(a|an|the|my|some)\s/i.test(words) ? words : `${/^[aeiou]/i.test(words) ? "an" : "a"} ${words}`);
+const composed = {
+  instance_prompt: () => `a photo of ${subject() || "…"}`,
+  class_prompt: () => `a photo of ${noun() ? article(noun()) : "…"}`,
+  name: composedName,
+};
+const filled = (text) => text.replace(/\{(identifier|class|class_noun|name)\}/g, (_, word) => ({ identifier: value("identifier"), name: resultName() })[word] ?? noun());
+const prompt = (name) => filled(String(value(name)).trim()) || composed[name]();
+const previewPrompts = () => DRAFT.values.preview_prompts ?? [prompt("instance_prompt"), `${prompt("instance_prompt")} in the snow`, prompt("class_prompt")];
+
+/* -- changes ----------------------------------------------------------------------------------------------------------------- */
+
+function change(changes) {
+  for (const [name, wanted] of Object.entries(changes)) {
+    if (wanted === undefined || wanted === "" || wanted === null) delete DRAFT.values[name];
+    else DRAFT.values[name] = wanted;
+  }
+  changed();
+}
+
+function changed() {
+  memory.set("train.draft", DRAFT);
+  tell("train");
+  checkSoon();
+}
+
+function setPictures(pictures) {
+  DRAFT.pictures = pictures;
+  changed();
+}
+
+/* A preset replaces what the one before it set; what was said about the subject stays. */
+const OF_SUBJECT = new Set(["class_noun", "identifier", "name", "model", "seed", "folder"]);
+function choosePreset(name) {
+  const preset = train.presets.find((one) => one.name === name);
+  const kept = Object.fromEntries(Object.entries(DRAFT.values).filter(([field]) => OF_SUBJECT.has(field)));
+  DRAFT.preset = preset?.name ?? "";
+  DRAFT.values = { ...kept, ...(preset?.values ?? {}) };
+  changed();
+}
+
+/* Fields that somebody changed since the preset was chosen. */
+function changedSince() {
+  const of = train.presets.find((one) => one.name === DRAFT.preset)?.values ?? {};
+  return Object.keys(DRAFT.values).filter((name) => !OF_SUBJECT.has(name) && fieldOf(name) && String(DRAFT.values[name]) !== String(of[name] ?? usual(name)));
+}
+
+/* -- what is sent -------------------------------------------------------------------------------------------------------------- */
+
+function plan(more = {}) {
+  const { pictures } = DRAFT;
+  const sent = { ...DRAFT.values, preset: DRAFT.preset, identifier: value("identifier"), name: resultName(), instance_prompt: prompt("instance_prompt"), preview_prompts: previewPrompts() };
+  for (const name of Object.keys(sent)) if (!applies(name)) delete sent[name];
+  if (PRIOR()) Object.assign(sent, { class_prompt: prompt("class_prompt"), class_pictures: value("class_source") === "own" ? DRAFT.own.map((one) => one.id) : [] });
+  sent.pictures = pictures.map((one) => one.id);
+  sent.names = pictures.map((one) => one.name ?? "");
+  sent.captions = pictures.map((one) => filled(one.caption ?? ""));
+  if (pictures.some((one) => one.crop)) sent.crops = pictures.map((one) => one.crop ?? cropOf(one) ?? [0, 0, 1, 1]);
+  return { ...sent, ...more };
+}
+
+/* -- what the server says of it -------------------------------------------------------------------------------------------------- */
+
+let checkTimer = 0;
+let checkNumber = 0;
+
+function checkSoon(milliseconds = 350) {
+  clearTimeout(checkTimer);
+  train.checking = true;
+  checkTimer = setTimeout(checkNow, milliseconds);
+}
+
+async function checkNow() {
+  const number = (checkNumber += 1);
+  try {
+    const told = await ask(`${API}/check`, { method: "POST", body: plan(), seconds: 60 });
+    if (number !== checkNumber) return;
+    Object.assign(train, { check: told, trouble: "" });
+    takeCaptions(told);
+  } catch (trouble) {
+    if (number !== checkNumber) return;
+    if (!(trouble instanceof Trouble)) throw trouble;
+    train.trouble = trouble.message;
+    if (trouble.unreachable) checkTimer = setTimeout(checkNow, 3000);
+  }
+  train.checking = false;
+  tell("train check");
+}
+
+const verdictOf = (one) => train.check?.pictures?.find((told) => told.id === one.id);
+const cropOf = (one) => one.crop ?? verdictOf(one)?.crop;
+const problemsOf = (name) => (train.check?.problems ?? []).filter((one) => one.field === name);
+
+/* Captions that the server found beside or in the pictures' names, until somebody writes another. */
+function takeCaptions({ pictures = [] }) {
+  const found = new Map(pictures.map((one) => [one.id, one]));
+  for (const one of DRAFT.pictures) {
+    const told = found.get(one.id);
+    if (told?.caption && one.caption === undefined) Object.assign(one, { caption: told.caption, source: told.caption_source });
+  }
+}
+
+/* Fields that another part of the plan follows: {label, changes}. */
+function applyFix({ changes }) {
+  const { pictures, ...others } = changes;
+  if (pictures) DRAFT.pictures = DRAFT.pictures.filter((one) => pictures.includes(one.id));
+  change(others);
+}
+
+/* -- the server's lists ------------------------------------------------------------------------------------------------------------ */
+
+async function loadForm() {
+  const told = await ask(`${API}/form`, { seconds: 60 });
+  Object.assign(train, { form: told, presets: told.presets ?? [], methods: told.methods ?? [], known: Object.fromEntries(told.fields.map((one) => [one.name, one])) });
+  tell("train form");
+}
+
+/* Errors about fields come as a list; the sentences are what people read. */
+async function send(path, body, { method = "POST", seconds = 60 } = {}) {
+  const answer = await fetch(address(path), { method, body: body && JSON.stringify(body), headers: { "Content-Type": "application/json" }, signal: AbortSignal.timeout(seconds * 1000) }).catch(() => null);
+  if (!answer) throw new Trouble("The server does not answer.", true);
+  const read = await answer.json().catch(() => ({}));
+  if (answer.ok) return read;
+  const { detail } = read;
+  throw new Trouble(Array.isArray(detail) ? detail.map((one) => one.msg).join(" ") : detail || `The server answered ${answer.status}.`, answer.status >= 502, answer.status);
+}
+
+/* -- settings as a file ---------------------------------------------------------------------------------------------------------------- */
+
+function download(name, text, kind = "application/json") {
+  const link = element("a", { href: URL.createObjectURL(new Blob([text], { type: kind })), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+
+const saveSettings = () => download(`${resultName()}-training.json`, JSON.stringify(plan(), null, 2));
+
+/* A plan: our settings file, a run's plan.json, or a run's plan to go on from. */
+function takePlan(read) {
+  const { pictures = [], names = [], captions = [], crops = [], class_pictures = [], preset = "", ...values } = read.plan ?? read;
+  const fields = Object.entries(values).filter(([name, one]) => (fieldOf(name) || name === "preview_prompts") && String(one) !== String(usual(name)) && !(Array.isArray(one) && !one.length));
+  if (!fields.length && !pictures.length) throw new Trouble("This file holds no settings of a training.");
+  const before = JSON.stringify(DRAFT);
+  DRAFT.values = Object.fromEntries(fields);
+  DRAFT.preset = preset;
+  if (pictures.length) DRAFT.pictures = pictures.map((id, at) => ({ id, name: names[at] ?? "", caption: captions[at] || undefined, crop: crops[at] ?? undefined }));
+  DRAFT.own = class_pictures.map((id) => ({ id, name: "" }));
+  changed();
+  offerUndo("The settings are loaded.", () => (Object.assign(DRAFT, JSON.parse(before)), changed()));
+}
+
+const loadSettings = async (file) => {
+  try {
+    takePlan(JSON.parse(await file.text()));
+  } catch (trouble) {
+    sayInToast(trouble instanceof Trouble ? trouble.message : `${file.name} holds no settings of a training: it is no JSON.`);
+  }
+};
