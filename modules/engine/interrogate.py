@@ -99,8 +99,8 @@ def _content(request: InterrogateRequest, context: JobContext) -> bytes:
 
 def _ranked(picture: Image.Image, context: JobContext) -> str | None:
     """The best caption; None when the model's CLIP has no picture half here."""
-    half = _beside(context, "clip_vision.safetensors")
-    judge = _beside(context, "judge.safetensors")
+    half = beside(context, "clip_vision.safetensors")
+    judge = beside(context, "judge.safetensors")
     if half is None or judge is None or not context.job.models:
         return None
     loaded = context.models.get(context.job.models[0])
@@ -140,7 +140,7 @@ def _remembered(loaded: Loaded, half: Path, words: Words) -> tuple[CLIPModel, Te
 def _read(model: CLIPModel, captions: Sequence[str], tokenizer: Tokenizer) -> Tensor:
     """Unit vectors, (b, d), of captions."""
     parts = [captions[n : n + AT_ONCE] for n in range(0, len(captions), AT_ONCE)]
-    return torch.cat([text_features(model, _ids(part, tokenizer)) for part in parts])
+    return torch.cat([text_features(model, ids_of(part, tokenizer)) for part in parts])
 
 
 def words_of(judge: Path) -> Words:
@@ -161,14 +161,14 @@ def _said(found: str, way: str) -> str:
     return " ".join(found.format(way).split())
 
 
-def _ids(captions: Sequence[str], tokenizer: Tokenizer) -> Tensor:
+def ids_of(captions: Sequence[str], tokenizer: Tokenizer) -> Tensor:
     """(b, t): start, tokens, end; as long as the longest, filled with ends."""
     rows = [[tokenizer.start, *tokenizer.encode(one), tokenizer.end] for one in captions]
     longest = max(map(len, rows))
     return torch.tensor([row + [tokenizer.end] * (longest - len(row)) for row in rows])
 
 
-def _beside(context: JobContext, name: str) -> Path | None:
+def beside(context: JobContext, name: str) -> Path | None:
     """A file of the starter: in the models folder, else in the clone."""
     places = (context.checkpoints.parent / "starter" / name, ROOT / "models" / "starter" / name)
     return next((path for path in places if path.is_file()), None)

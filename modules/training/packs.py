@@ -1,0 +1,167 @@
+"""What is drawn to measure a result: packs of prompts. Knows no torch, so that the page can show them too.
+
+"subject2subject": the twenty prompts of that report, <sks-dog> replaced. "quick" and "full": the questions of DreamBooth
+(Ruiz et al. 2022, arXiv:2208.12242, sections 5.1 to 5.4) that a small budget and a generous one can answer.
+"""
+
+from dataclasses import dataclass
+
+from modules.core.training import TrainingPlan
+
+SUBJECT, CONTEXT, WEAR, COLOUR, STYLE, CLASS = "subject", "context", "wear", "colour", "style", "class"
+PACKS = ("quick", "full", "subject2subject")
+
+# Where to look for a place when nobody says which ones the model knows; the first three are the quick pack's.
+PLACES = ("in the snow", "on the beach", "in the city", "on the grass", "in the ocean", "in space", "in the jungle")
+STYLES = ("a painting of {}", "a sketch of {}")
+COLOURS = ("red", "blue")
+HATS = ("a red hat", "a blue hat")
+
+# "a <sks-dog> ...", and which known place or wear it speaks of ("" for none the small world has).
+SUBJECT2SUBJECT = (
+    ("in the jungle", "in the jungle"),
+    ("in the snow", "in the snow"),
+    ("on the beach", "on the beach"),
+    ("on top of a wooden floor", "on a wooden floor"),
+    ("with a mountain in the background", "in the mountains"),
+    ("with a city in the background", "in the city"),
+    ("with a blue house in the background", ""),
+    ("wearing a red hat", "hat"),
+    ("wearing a yellow shirt", ""),
+    ("sitting near the window", "by the window"),
+    ("on top of green grass with sunflowers around it", "on the grass"),
+    ("wearing a tuxedo", ""),
+    ("walking on a red carpet on the beach", "on the beach"),
+    ("on top of the sidewalk in a crowded city", "in the city"),
+    ("with the Taj Mahal in the background", ""),
+    ("getting a bath", ""),
+    ("surfing on a wave", "in the ocean"),
+    ("floating in space", "in space"),
+    ("jumping in the air", ""),
+    ("sleeping on a bed", "on a bed"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Words:
+    """What the model's world has names for, as a judge of it says; empty where nobody knows."""
+
+    subjects: tuple[str, ...] = ()
+    colours: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
+    wear: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompt:
+    """One prompt of a pack.
+
+    `text` names the subject as it was taught; `caption` says the same with the class noun, for those who do not know
+    it: the base model and CLIP. `place`, `wear`, `colour`: what a judge should find there.
+    """
+
+    role: str
+    text: str
+    caption: str
+    place: str = ""
+    wear: str = ""
+    colour: str = ""
+
+    @property
+    def base_text(self) -> str:
+        """What the base model draws beside it: what the token drew before, else what can be drawn at all."""
+        return self.text if self.role == SUBJECT else self.caption
+
+
+def subject_of(plan: TrainingPlan) -> str:
+    """How prompts name what was taught: "sks cat", or the embedding's own name.
+
+    >>> subject_of(TrainingPlan(class_noun="cat"))
+    'sks cat'
+    >>> subject_of(TrainingPlan(method="textual_inversion", name="my-cat", class_noun="cat"))
+    'my-cat'
+    """
+    if plan.method == "textual_inversion":
+        return plan.name
+    return " ".join(word for word in (plan.identifier, plan.class_noun) if word)
+
+
+def prompts_of(pack: str, plan: TrainingPlan, words: Words | None = None) -> tuple[Prompt, ...]:
+    """The prompts of a pack for a plan's subject, in a world of these words."""
+    known = words or Words()
+    if pack == "subject2subject":
+        return _subject2subject(plan, known)
+    places = known.places or PLACES
+    first = tuple(one for one in PLACES if one in places)[:3] or tuple(places)[:3]
+    quick = (_portrait(plan), *(_in(plan, place) for place in first), _class(plan))
+    if pack == "quick":
+        return quick
+    rest = (_in(plan, place) for place in places if place not in first)
+    return (*quick[:-1], *rest, *_dressed(plan, known), *_recoloured(plan, known), *_styled(plan, known), quick[-1])
+
+
+def _portrait(plan: TrainingPlan) -> Prompt:
+    noun = plan.class_noun or "thing"
+    text = f"a photo of {subject_of(plan)}"
+    return Prompt(role=SUBJECT, text=text, caption=f"a photo of {with_article(noun)}")
+
+
+def _class(plan: TrainingPlan) -> Prompt:
+    text = with_article(plan.class_noun or "thing")
+    return Prompt(role=CLASS, text=text, caption=text)
+
+
+def _in(plan: TrainingPlan, place: str) -> Prompt:
+    return _said(plan, CONTEXT, "{} " + place, place=place)
+
+
+def _dressed(plan: TrainingPlan, words: Words) -> tuple[Prompt, ...]:
+    hats = HATS if not words.wear or "hat" in words.wear else ()
+    others = [with_article(one) for one in words.wear if one != "hat"]
+    return tuple(_said(plan, WEAR, "{} wearing " + one, wear="hat" if one in hats else one) for one in (*hats, *others))
+
+
+def _recoloured(plan: TrainingPlan, words: Words) -> tuple[Prompt, ...]:
+    colours = [one for one in COLOURS if not words.colours or one in words.colours]
+    subject, noun = subject_of(plan), plan.class_noun or "thing"
+    return tuple(
+        Prompt(role=COLOUR, text=f"a {one} {subject}", caption=f"a {one} {noun}", colour=one) for one in colours
+    )
+
+
+def _styled(plan: TrainingPlan, words: Words) -> tuple[Prompt, ...]:
+    """None in a small world, which draws in one style only."""
+    return () if words.subjects else tuple(_said(plan, STYLE, one) for one in STYLES)
+
+
+def _subject2subject(plan: TrainingPlan, words: Words) -> tuple[Prompt, ...]:
+    return tuple(
+        _said(
+            plan,
+            WEAR if text.startswith("wearing") else CONTEXT,
+            "{} " + text,
+            place=about if about in words.places else "",
+            wear=about if about in words.wear else "",
+        )
+        for text, about in SUBJECT2SUBJECT
+    )
+
+
+def _said(plan: TrainingPlan, role: str, form: str, *, place: str = "", wear: str = "") -> Prompt:
+    """`form` holds {} where the subject goes."""
+    subject, noun = with_article(subject_of(plan)), with_article(plan.class_noun or "thing")
+    return Prompt(
+        role=role,
+        text=form.format(subject),
+        caption=form.format(noun),
+        place=place,
+        wear=wear.removeprefix("an ").removeprefix("a "),
+    )
+
+
+def with_article(words: str) -> str:
+    """
+    >>> with_article("orange cat"), with_article("sks cat"), with_article("")
+    ('an orange cat', 'a sks cat', '')
+    """
+    return f"{'an' if words[0].lower() in 'aeiou' else 'a'} {words}" if words else ""
