@@ -1,7 +1,9 @@
 """What a training computes with: numbers of which length, with whom together, and how much memory that takes."""
 
 import os
+import socket
 import sys
+import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -9,6 +11,7 @@ from typing import Any
 
 import torch
 import torch.distributed as together
+import torch.multiprocessing
 from torch import Tensor, nn
 
 from modules.core.errors import InvalidRequest, Problem
@@ -71,6 +74,12 @@ class Ranks:
             tensor /= self.count
         return tensor
 
+    def begin_alike(self, parameters: Sequence[nn.Parameter]) -> None:
+        """Let all have the first one's weights."""
+        if self.count > 1:
+            for one in parameters:
+                together.broadcast(one.detach(), src=0)
+
     def average_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
         """Let all processes have the mean gradient. What no process has a gradient for keeps none."""
         if self.count == 1:
@@ -110,7 +119,7 @@ def joined(rank: int, count: int, port: int, device: torch.device) -> Generator[
     os.environ.update(told)
     state = PartialState(cpu=device.type == "cpu")
     try:
-        yield state.device or device
+        yield device if device.type == "cpu" or state.device is None else state.device
     finally:
         state.destroy_process_group()
         PartialState._reset_state()  # pyright: ignore[reportPrivateUsage]  # accelerate keeps it for the life of the process; the next training is another
@@ -121,45 +130,51 @@ def joined(rank: int, count: int, port: int, device: torch.device) -> Generator[
 
 @contextmanager
 def accompanied(
-    count: int, device: torch.device, work: Callable[..., None], *arguments: object
+    count: int, device: torch.device, work: Callable[..., None], *arguments: object, start: str = "spawn"
 ) -> Generator[torch.device, None, None]:
     """Inside the block `count` - 1 further processes run `work(device, *arguments)`, and this one is the first of all.
 
     work: a function at the top of a module, with arguments that can be pickled: they are sent to fresh interpreters. It
     should build the same learner and call `loop.train`. The others end with the block, whatever happens in it.
+    start: "fork" for tests; CUDA does not survive it.
     """
     if count == 1:
         yield device
         return
-    import torch.multiprocessing as processes
-
     port = _free_port()
-    context = processes.get_context("spawn")
+    context: Any = torch.multiprocessing.get_context(start)
     others = [
         context.Process(target=_accompany, args=(rank, count, port, device, work, arguments), daemon=True)
         for rank in range(1, count)
     ]
     for other in others:
         other.start()
-    try:
-        with joined(0, count, port, device) as own:
+    with joined(0, count, port, device) as own:
+        try:
             yield own
-    finally:
-        for other in others:
-            other.join(timeout=5)
-            other.kill()
+        finally:
+            for other in others:
+                other.join(timeout=2)  # they have taken their last step too, or wait for one that never comes
+                other.kill()
 
 
 def _accompany(
     rank: int, count: int, port: int, device: torch.device, work: Callable[..., None], arguments: tuple[object, ...]
 ) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     with joined(rank, count, port, device) as own:
         work(own, *arguments)
 
 
-def _free_port() -> int:
-    import socket
+def _end_with_parent() -> None:
+    """A killed first process must not leave others waiting for its gradients."""
+    parent = torch.multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
+
+def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

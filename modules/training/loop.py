@@ -71,6 +71,7 @@ def train(model: Model, learner: Learner, plan: TrainingPlan, data: Data, positi
     """
     ranks, levels, parameters = Ranks.here(), Levels.of(model.sigmas, model.device), list(learner.named.values())
     flow, accumulated = Flow(learner.groups, plan), plan.gradient_accumulation_steps
+    ranks.begin_alike(parameters)
     with learning(model, learner, plan):
         while position.step < plan.max_train_steps:
             began, found = time.monotonic(), []

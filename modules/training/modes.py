@@ -80,7 +80,7 @@ class Flow:
 
     def __init__(self, groups: Sequence[ParameterGroup], plan: TrainingPlan) -> None:
         self.waiting, self.steps = list(groups), plan.max_train_steps
-        self.patience = PATIENT_STEPS if plan.caption_dropout_rate else 1
+        self.patience = min(PATIENT_STEPS, plan.max_train_steps) if plan.caption_dropout_rate else 1
 
     def note(self, step: int) -> None:
         """Look at the gradients of the step after `step` steps. Raises NothingLearns with the name of a group."""

@@ -1,6 +1,6 @@
 """Tiny real models with random weights (about two million numbers), plans, and things to learn from without pictures."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
@@ -120,7 +120,7 @@ def batches_of() -> Callable[..., RandomBatches]:
 
 
 @contextmanager
-def taught(model: Built, plan: TrainingPlan, *parts: str) -> Iterator[Learner]:
+def taught(model: Built, plan: TrainingPlan, *parts: str) -> Generator[Learner, None, None]:
     """A stand-in for a method: all weights of the U-Net, or of these parts of the model, learn."""
     rates = {"unet": plan.learning_rate}
     networks = {part: getattr(model, part) for part in parts or ("unet",)}

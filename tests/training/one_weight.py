@@ -1,5 +1,6 @@
 """A model whose U-Net is a single number, and its data: for what the loop does around the networks."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -31,6 +32,9 @@ class OneWeight:
         self.sigmas, self.prediction = sigma_table(), "epsilon"
         self.device, self.dtype, self.scaling_factor, self.latent_channels = torch.device("cpu"), torch.float32, 1.0, 4
         self.networks: dict[str, Any] = {"unet": self.unet}
+        self.encode: Any = None
+        self.text_of: Any = None
+        self.encoder_widths, self.downscale, self.tokenizer_folder = {"clip_l": 8}, 8, Path()
         group = ParameterGroup(name="unet", parameters=[self.unet.weight], learning_rate=1e-3)
         self.learner = Learner(groups=(group,), named={"weight": self.unet.weight}, export=lambda format, number: [])
 
