@@ -171,7 +171,7 @@ class JobKind:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingMethod:
-    """A way to teach a model. `prepare(model, plan, device) -> context manager of a Learner` (see `training/learner.py`).
+    """A way to teach a model. `prepare(model, plan) -> context manager of a Learner` (see `training/learner.py`).
 
     `label`: as lists show it. `formats`: what it can be saved as (`core/training.py` FORMATS), the usual one first.
     `learning_rate`: its default. `whole`: it changes the model's own weights, which must then be held in 32 bits.

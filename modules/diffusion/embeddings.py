@@ -49,11 +49,13 @@ def embedded(token_embeddings: Tensor, chunks: Sequence[Chunk], tables: Mapping[
     does not fit into the 77 is cut off.
     """
     changed = token_embeddings.clone()
-    for row, chunk in zip(changed, chunks, strict=True):
+    places = changed.shape[1]
+    for row, chunk in enumerate(chunks):
         for one in chunk.inserted:
             if one.name in tables:
-                vectors = tables[one.name][: len(row) - one.offset]
-                row[one.offset : one.offset + len(vectors)] = vectors.to(row)
+                vectors = tables[one.name][: places - one.offset]
+                # by index: rows taken out by iteration could not pass gradients on
+                changed[row, one.offset : one.offset + len(vectors)] = vectors.to(changed)
     return changed
 
 

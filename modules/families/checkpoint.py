@@ -121,10 +121,13 @@ def _built(
     )
 
 
-def save(model: Built, path: Path, metadata: Mapping[str, str]) -> None:
-    """Write a model in the original layout and float16, with its configuration. Raises StorageFailed."""
+def save(model: Built, path: Path, metadata: Mapping[str, str], *, number: torch.dtype | None = torch.float16) -> None:
+    """Write a model in the original layout, with its configuration. Raises StorageFailed.
+
+    number: what it is stored in; None is the model's own types.
+    """
     states = {part: network.state_dict() for part, network in model.networks.items()}
     tensors = to_original(states, model.config, model.layout) | {name: torch.zeros(0) for name in model.markers}
     predicts = "v" if model.prediction == VELOCITY else "epsilon"
     known = {METADATA_KEY: json.dumps(model.config), "modelspec.prediction_type": predicts}
-    single_file.save(path, tensors, known | dict(metadata), number=torch.float16)
+    single_file.save(path, tensors, known | dict(metadata), number=number)
