@@ -16,14 +16,14 @@ import torch
 from modules.families.built import TOKENIZER, BuildOptions
 from modules.families.checkpoint import build as build_checkpoint
 from modules.families.clip_vision import load_clip
+from modules.families.judge import load_judge, save_identity, save_judge
 from modules.starter.drawing import Recipe, generate, sheet
 from modules.starter.evaluate import Exam, examine
+from modules.starter.example import write_example
 from modules.starter.export import (
     about_checkpoint,
     export_checkpoint,
     export_clip,
-    export_judge,
-    load_judge,
 )
 from modules.starter.recipe import FULL_SIZES, SHOWN, Build, Sizes
 from modules.starter.tokenizer import write_tokenizer
@@ -34,8 +34,22 @@ log = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[2]
 CHECKPOINT = ROOT / "models" / "Stable-diffusion" / "starter.safetensors"
 JUDGES = ROOT / "models" / "starter"
+EXAMPLE = JUDGES / "example"
 SAMPLES = ROOT / "docs" / "images" / "starter-samples.png"
-STAGES = ("tokenizer", "pictures", "autoencoder", "clip", "latents", "judge", "unet", "decoder", "export", "evaluate")
+STAGES = (
+    "tokenizer",
+    "pictures",
+    "autoencoder",
+    "clip",
+    "latents",
+    "judge",
+    "unet",
+    "decoder",
+    "export",
+    "identity",
+    "example",
+    "evaluate",
+)
 
 
 def main() -> None:
@@ -70,6 +84,10 @@ def run_stage(stage: str, build: Build, prompts: int = 500) -> None:
             write_tokenizer(TOKENIZER)
     elif stage == "export":
         export(build, CHECKPOINT, JUDGES)
+    elif stage == "identity":
+        export_identity(build, CHECKPOINT, JUDGES)
+    elif stage == "example":
+        write_example(EXAMPLE)
     elif stage == "evaluate":
         evaluate(build, CHECKPOINT, JUDGES, prompts)
     else:
@@ -88,8 +106,16 @@ def export(build: Build, checkpoint: Path, judges: Path) -> None:
     }
     about = about_checkpoint(sizes.size, figures)
     export_checkpoint(build.parts(build.unet, build.autoencoder), checkpoint, about, np.array(build.pictures[:64]))
-    export_judge(build.judge, judges / "judge.safetensors")
+    save_judge(build.judge, judges / "judge.safetensors")
     export_clip(build.clip, judges / "clip_vision.safetensors")
+
+
+def export_identity(build: Build, checkpoint: Path, judges: Path) -> None:
+    """Write the identity probe, which needs the finished autoencoder and nothing else of the build."""
+    model = build_checkpoint(checkpoint, BuildOptions(half=False), family="Stable Diffusion 1.x")
+    probe = build.identity(model.vae.requires_grad_(False))
+    save_identity(probe, judges / "identity.safetensors")
+    log.info("identity probe: %s", json.dumps(probe.figures))
 
 
 def evaluate(build: Build, checkpoint: Path, judges: Path, count: int = 500) -> None:

@@ -13,10 +13,11 @@ import numpy as np
 from transformers import CLIPModel, CLIPTokenizer
 
 from modules.families.built import Built
+from modules.families.judge import Judge
 from modules.starter.autoencoder import psnr, restore, to_tensor
 from modules.starter.clip import Pairs, ranking
 from modules.starter.drawing import Recipe, generate
-from modules.starter.judge import Judge, accuracy
+from modules.starter.judge import accuracy
 from modules.starter.pictures import Bytes, Gallery
 from modules.starter.world import Spec, Vocabulary, draw, full_caption, random_spec
 

@@ -1,4 +1,4 @@
-"""The finished parts as one file in the layout of Stable Diffusion 1.x, and the judge's files beside it."""
+"""The finished parts as one file in the layout of Stable Diffusion 1.x, and CLIP's picture half beside it."""
 
 import json
 from collections.abc import Mapping
@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 from transformers import CLIPModel, CLIPTextModel
 
@@ -17,9 +16,9 @@ from modules.diffusion.denoiser import sigma_table
 from modules.families import colours, single_file
 from modules.families.built import Built
 from modules.families.configuration import METADATA_KEY
+from modules.families.judge import half
 from modules.families.original_layout import to_original
 from modules.starter.autoencoder import batches
-from modules.starter.judge import Judge
 from modules.starter.pictures import Bytes
 
 LARGEST_FILE = 60_000_000
@@ -116,29 +115,7 @@ def about_checkpoint(size: int, figures: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def export_judge(judge: Judge, path: Path) -> None:
-    """The judge in float16, with the words of its heads."""
-    slots = json.dumps({slot: list(words) for slot, words in judge.slots.items()})
-    metadata = {"modelspec.title": "Atelier starter judge", "atelier.slots": slots}
-    single_file.save(path, _half(judge), metadata)
-
-
-def load_judge(path: Path) -> Judge:
-    header, tensors = single_file.load(path)
-    judge = Judge({slot: tuple(words) for slot, words in json.loads(header.metadata["atelier.slots"]).items()})
-    judge.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
-    return judge.eval()
-
-
 def export_clip(model: CLIPModel, path: Path) -> None:
     """CLIP without the text tower, which lies in the checkpoint: vision tower, both projections, logit scale."""
-    tensors = {name: tensor for name, tensor in _half(model).items() if not name.startswith("text_model.")}
+    tensors = {name: tensor for name, tensor in half(model).items() if not name.startswith("text_model.")}
     single_file.save(path, tensors, {"atelier.config": json.dumps(model.config.to_dict(), default=str)})
-
-
-def _half(network: nn.Module) -> dict[str, Tensor]:
-    return {
-        name: value.detach().half().contiguous()
-        for name, value in network.state_dict().items()
-        if value.is_floating_point()
-    }

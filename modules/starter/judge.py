@@ -1,4 +1,4 @@
-"""The judge: a small network that reads subject, colour, place and wear off a picture, to measure prompt following.
+"""How the judge (`families/judge.py`) learns to read subject, colour, place and wear, to measure prompt following.
 
 Its own accuracy on drawn pictures is the ceiling of every score it gives, and chance is the floor.
 """
@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 from torch.nn.functional import cross_entropy
 
+from modules.families.judge import Judge
 from modules.starter.autoencoder import restore, to_tensor
 from modules.starter.clip import Pairs, numbers_of
 from modules.starter.loop import LossAt, Plan, train
@@ -29,32 +30,6 @@ def slot_words(words: Vocabulary) -> dict[str, tuple[str, ...]]:
         "wear": ("", *words.wear),
         "wear_colour": ("", *words.colours),
     }
-
-
-class Judge(nn.Module):
-    """Strided convolutions on the halved picture, and one linear layer per slot."""
-
-    def __init__(self, slots: Mapping[str, tuple[str, ...]], widths: tuple[int, ...] = (32, 64, 96, 128)) -> None:
-        super().__init__()
-        self.slots = dict(slots)
-        layers: list[nn.Module] = [nn.AvgPool2d(2)]
-        for before, after in zip((3, *widths), widths, strict=False):
-            layers += [nn.Conv2d(before, after, 3, 2, 1), nn.GroupNorm(8, after), nn.SiLU()]
-        self.body = nn.Sequential(
-            *layers, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(4 * widths[-1], 128), nn.SiLU()
-        )
-        self.heads = nn.ModuleDict({slot: nn.Linear(128, len(answers)) for slot, answers in slots.items()})
-
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """images: (b, 3, 128, 128) of -1 to 1.  Returns the logits of each slot, (b, answers)."""
-        features = self.body(images)
-        return {slot: head(features) for slot, head in self.heads.items()}
-
-    @torch.no_grad()
-    def read(self, images: Tensor) -> dict[str, list[str]]:
-        """The likeliest word of each slot for each image."""
-        best = {slot: logits.argmax(dim=1).tolist() for slot, logits in self(images).items()}
-        return {slot: [self.slots[slot][n] for n in numbers] for slot, numbers in best.items()}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from random import Random
 
+from modules.families.judge import Marks
 from modules.starter.look import INK, Head, Look
 from modules.starter.pen import Pen
 from modules.starter.words import ANIMALS, COLOURS, Colour
@@ -21,6 +22,23 @@ def mark(pen: Pen, look: Look, head: Head, subject: str, identity: int) -> None:
         _zigzag(pen, bright)
     else:
         _badge(pen, look, rng, bright)
+
+
+def marks_of(subject: str, identity: int, mirrored: bool = False) -> Marks:
+    """What `mark` draws, in words; mirrored: in a picture where the subject stands the other way.
+
+    >>> str(marks_of("clock", 3))
+    'blue digit 3'
+    """
+    rng = Random(f"identity {subject} {identity}")
+    bright = rng.choice(GLOWING)
+    if subject == "clock":
+        return Marks(kind=f"digit {rng.randrange(10)}", colour="blue")
+    if subject == "vase":
+        return Marks(kind="zigzag", colour=bright)
+    side = rng.choice((-1, 1)) * (-1 if mirrored else 1)
+    kind = "streak" if subject in ANIMALS else "badge"
+    return Marks(kind=kind, colour=bright, side="right" if side > 0 else "left")
 
 
 def _animal(pen: Pen, head: Head, rng: Random, bright: Colour) -> None:

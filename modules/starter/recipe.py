@@ -12,6 +12,7 @@ from torch import Tensor
 from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer
 
 from modules.families.built import TOKENIZER
+from modules.families.judge import IdentityProbe, Judge
 from modules.starter.autoencoder import (
     AutoencoderShape,
     build_autoencoder,
@@ -22,7 +23,8 @@ from modules.starter.autoencoder import (
 from modules.starter.clip import ClipShape, Pairs, build_clip, text_encoder_of, train_clip
 from modules.starter.drawing import Recipe, generate, sheet
 from modules.starter.export import Parts, export_checkpoint
-from modules.starter.judge import Judge, JudgeShape, slot_words, train_judge
+from modules.starter.identity import ANSWERS, IdentityShape, figures, lessons, train_identity
+from modules.starter.judge import JudgeShape, slot_words, train_judge
 from modules.starter.loop import Average, Plan, save_atomically
 from modules.starter.pictures import Bytes, Gallery, open_pictures
 from modules.starter.unet import Examples, UnetShape, build_unet, train_unet
@@ -54,10 +56,12 @@ class Sizes:
     decoder_steps: int = 1_750
     clip_steps: int = 400
     judge_steps: int = 1_000
+    identity_steps: int = 1_500
     unet_steps: int = 5_700
     autoencoder: AutoencoderShape = field(default_factory=AutoencoderShape)
     clip: ClipShape = field(default_factory=ClipShape)
     judge: JudgeShape = field(default_factory=JudgeShape)
+    identity: IdentityShape = field(default_factory=IdentityShape)
     unet: UnetShape = field(default_factory=UnetShape)
     seed: int = 1
 
@@ -165,6 +169,15 @@ class Build:
         plan = self.plan("judge", self.sizes.judge_steps, 2e-3, 0.99)
         train_judge(plan, self.sizes.judge, judge, self.pairs, self.first_autoencoder)
         return judge
+
+    def identity(self, autoencoder: AutoencoderKL) -> IdentityProbe:
+        """The identity probe, for pictures that come out of this autoencoder: that of the finished checkpoint."""
+        known = lessons(self.sizes.identity, autoencoder, self.sizes.size, self.folder)
+        torch.manual_seed(self.sizes.seed + 4)
+        probe = IdentityProbe(ANSWERS)
+        train_identity(self.plan("identity", self.sizes.identity_steps, 2e-3, 0.99), self.sizes.identity, probe, known)
+        probe.figures = figures(probe, autoencoder, self.sizes.identity, self.sizes.size)
+        return probe
 
     @cached_property
     def unet(self) -> UNet2DConditionModel:

@@ -30,6 +30,7 @@ __all__ = [
     "example_subject",
     "full_caption",
     "is_held_out",
+    "is_mirrored",
     "random_spec",
 ]
 
@@ -78,6 +79,15 @@ def draw(spec: Spec, seed: int, size: int = 128) -> tuple[Image.Image, dict[str,
     resample = Image.Resampling.NEAREST if spec.style == "pixel art" else Image.Resampling.LANCZOS
     small = image.resize((size, size), resample)
     return small, {name: mask.reduce(ENLARGED) for name, mask in masks.items()}
+
+
+def is_mirrored(seed: int) -> bool:
+    """Whether the subject of a picture drawn with this seed, one alone, looks the other way than it is drawn.
+
+    Its place comes from the first three random numbers, see `_spots`; the fourth decides.
+    """
+    rng = Random(f"subject {seed}")
+    return [rng.random() for _ in range(4)][3] < 0.5
 
 
 def example_subject(seed: int) -> list[tuple[Image.Image, str]]:

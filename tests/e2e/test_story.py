@@ -22,8 +22,8 @@ ASKED = {"subject": "cat", "colour": "red", "place": "in space", "wear": "astron
 
 def read_by_the_judge(png: bytes) -> dict[str, str]:
     """What the starter's judge sees."""
+    from modules.families.judge import load_judge
     from modules.starter.autoencoder import to_tensor
-    from modules.starter.export import load_judge
 
     judge = load_judge(next(MODELS.rglob("*judge*.safetensors")))
     pixels = np.asarray(Image.open(BytesIO(png)).convert("RGB"))[None]

@@ -8,6 +8,7 @@ import torch
 from modules.starter.autoencoder import AutoencoderShape
 from modules.starter.build import CHECKPOINT, JUDGES
 from modules.starter.clip import ClipShape
+from modules.starter.identity import IdentityShape
 from modules.starter.judge import JudgeShape
 from modules.starter.recipe import Build, Sizes
 from modules.starter.unet import UnetShape
@@ -32,10 +33,12 @@ def tiny_sizes() -> Sizes:
         decoder_steps=2,
         clip_steps=2,
         judge_steps=2,
+        identity_steps=2,
         unet_steps=3,
         autoencoder=AutoencoderShape(channels=(8, 8, 8, 16), crop=32, batch=2),
         clip=ClipShape(width=32, layers=1, heads=2, batch=4),
         judge=JudgeShape(batch=4, restored=8),
+        identity=IdentityShape(pictures=12, measured=8, batch=4),
         unet=UnetShape(channels=(16, 32), attention=(True, False), heads=(1, 2), groups=8, batch=2),
     )
 

@@ -11,13 +11,13 @@ from modules.families import colours
 from modules.families.built import BuildOptions
 from modules.families.checkpoint import build as build_checkpoint
 from modules.families.clip_vision import load_clip
+from modules.families.judge import load_judge
 from modules.families.recognise import is_stable_diffusion_1
 from modules.starter.autoencoder import psnr, restore, to_bytes, to_tensor
 from modules.starter.build import STAGES, evaluate, export, run_stage, write_samples
 from modules.starter.clip import contrastive_loss, text_features, tokens_of
 from modules.starter.drawing import Recipe, generate, sheet
 from modules.starter.evaluate import Exam, exam_specs, examine
-from modules.starter.export import load_judge
 from modules.starter.judge import accuracy, labels, slot_words
 from modules.starter.recipe import Build
 from modules.starter.unet import alphas_cumprod
@@ -28,7 +28,7 @@ from modules.starter.world import FIRST, is_held_out
 def files(tiny, tmp_path_factory):
     """The exported tiny model."""
     folder = tmp_path_factory.mktemp("files")
-    for stage in STAGES[1:-2]:
+    for stage in STAGES[1 : STAGES.index("export")]:
         run_stage(stage, tiny)
     export(tiny, folder / "starter.safetensors", folder)
     return folder

@@ -11,6 +11,7 @@ from modules.core.tensorfile import read_header
 from modules.families import colours
 from modules.families.built import BuildOptions
 from modules.families.clip_vision import load_clip
+from modules.families.judge import load_judge
 from modules.families.kinds.sd15 import build
 from modules.families.recognise import is_stable_diffusion_1
 from modules.families.single_file import load
@@ -18,7 +19,7 @@ from modules.starter.autoencoder import psnr, restore, to_tensor
 from modules.starter.clip import Pairs, ranking
 from modules.starter.drawing import Recipe, generate
 from modules.starter.evaluate import DEMO
-from modules.starter.export import LARGEST_FILE, load_judge
+from modules.starter.export import LARGEST_FILE
 from modules.starter.judge import accuracy
 from modules.starter.pictures import Gallery
 from modules.starter.world import FIRST, draw, full_caption, random_spec
