@@ -23,12 +23,13 @@ class Captions {
     this.body = element("tbody");
     this.find = element("input", { type: "text", placeholder: "Find", "aria-label": "Find" });
     this.replacement = element("input", { type: "text", placeholder: "Replace by", "aria-label": "Replace by" });
-    this.text = element("input", { type: "text", placeholder: "a photo of {identifier} {class}, ", "aria-label": "Prefix or template", title: "{identifier}, {class} and {name} stand for what is written on this page" });
+    this.text = element("input", { type: "text", placeholder: "a photo of [identifier] [class noun], ", "aria-label": "Prefix or template", title: "[identifier] and [class noun] stand for what is written on this page" });
     const replace = () => this.find.value && everyCaption((caption) => caption.replaceAll(this.find.value, this.replacement.value), "changed");
     const prefix = () => this.text.value && everyCaption((caption) => (caption.startsWith(filled(this.text.value)) ? caption : filled(this.text.value) + caption), "changed");
     const template = () => this.text.value && everyCaption(() => filled(this.text.value).replace(/[,\s]+$/, ""), "written");
     const clear = () => everyCaption(() => "", "emptied");
-    const bulk = element("div", { class: "tr-bulk" }, element("div", { class: "tr-line" }, this.find, this.replacement, button("Replace in all", replace)), element("div", { class: "tr-line" }, this.text, button("Put before all", prefix), button("Write to all", template), button("Empty all", clear)));
+    this.describing = button("Describe each", () => this.describe(), { help: "The instance prompt, then what the picture shows, for pictures without a caption" });
+    const bulk = element("div", { class: "tr-bulk" }, element("div", { class: "tr-line" }, this.find, this.replacement, button("Replace in all", replace)), element("div", { class: "tr-line" }, this.text, button("Put before all", prefix), button("Write to all", template), button("Empty all", clear), this.describing));
     const table = element("table", { class: "tr-captions" }, element("caption", { class: "at-offscreen", textContent: "Captions" }), element("thead", { class: "at-offscreen" }, element("tr", {}, ...["Picture", "Caption", "From"].map((words) => element("th", { scope: "col", textContent: words })))), this.body);
     this.place = section("captions", "Captions", this.counts, bulk, table);
     hear("train", () => this.paint());
@@ -48,6 +49,19 @@ class Captions {
       row.paint(one);
       if (this.body.children[at] !== row.place) this.body.insertBefore(row.place, this.body.children[at] ?? null);
     });
+  }
+  async describe() {
+    this.describing.disabled = true;
+    await attempted(async () => {
+      for (const one of DRAFT.pictures.filter((each) => !captionOf(each).trim())) {
+        setText(this.describing, `Describing ${one.name || "a picture"}…`);
+        const text = await atelier.describe({ input: one.id });
+        Object.assign(one, { caption: [prompt("instance_prompt"), text].filter(Boolean).join(", "), source: "described" });
+        changed();
+      }
+    });
+    this.describing.disabled = false;
+    setText(this.describing, "Describe each");
   }
   sentence(own) {
     const told = train.check?.captions ?? {};

@@ -46,7 +46,7 @@ class Control {
     const { input } = this;
     if (input.type === "checkbox") input.checked = Boolean(now);
     else if (document.activeElement !== input || input.tagName === "SELECT") {
-      const text = automatic(this.field) && now === this.field.default ? "" : String(now);
+      const text = automatic(this.field) && now === this.field.default ? "" : /_prompt$/.test(this.name) ? filled(String(now)) : String(now);
       if (input.tagName === "SELECT" && text && ![...input.options].some((one) => one.value === text)) input.append(element("option", { value: text, textContent: `${text} (not here)` }));
       if (input.value !== text) input.value = text;
     }
@@ -60,10 +60,10 @@ class Control {
   /* What is taken when it is left empty. */
   placeholder() {
     if (composed[this.name]) return composed[this.name]();
-    const told = train.check?.plan?.[this.name];
+    const known = train.check?.plan?.[this.name];
     if (this.name === "seed") return "drawn at the start";
     if (!automatic(this.field)) return this.name === "initializer_token" ? noun() : "";
-    return told != null && told !== 0 && typeof told !== "object" ? `by itself: ${number(told)}` : "by itself";
+    return known != null && known !== 0 && typeof known !== "object" ? `by itself: ${number(known)}` : "by itself";
   }
 }
 
@@ -163,7 +163,7 @@ class Methods {
   }
   /* Formats belong to a method. */
   take(name) {
-    change({ method: name, formats: undefined, instance_prompt: undefined });
+    change({ method: name, formats: undefined });
   }
   paint() {
     for (const one of this.buttons) {

@@ -31,20 +31,22 @@ const automatic = (field) => typeof field.default === "number" && field.default 
 
 const noun = () => String(value("class_noun")).trim();
 const inversion = () => value("method") === "textual_inversion";
-const fileName = (text) => text.normalize("NFKD").replace(/[^\w-]+/g, "-").replace(/^-+|-+$/g, "").toLowerCase();
-const resultName = () => String(value("name")).trim() || composedName();
-const composedName = () => (inversion() ? fileName(`my ${noun() || "subject"}`) : fileName(`${value("identifier")} ${noun()}`)) || "training";
-/* The word that will stand for the subject in prompts. */
-const subject = () => (inversion() ? resultName() : [String(value("identifier")).trim(), noun()].filter(Boolean).join(" "));
-const article = (words) => (/^(a|an|the|my|some)\s/i.test(words) ? words : `${/^[aeiou]/i.test(words) ? "an" : "a"} ${words}`);
-const composed = {
-  instance_prompt: () => `a photo of ${subject() || "…"}`,
-  class_prompt: () => `a photo of ${noun() ? article(noun()) : "…"}`,
+const ownName = () => String(value("name")).trim();
+const composedName = () => `${value("identifier")} ${noun()}`.replace(/[^\p{L}\p{N}_.]+/gu, "-").replace(/^[-_.]+|[-_.]+$/g, "") || "subject";
+/* The word that will stand for the subject. */
+const word = () => (inversion() ? ownName() || told("name") || composedName() : String(value("identifier")).trim());
+const filled = (text) => text.replaceAll("[identifier]", word()).replaceAll("[class noun]", noun());
+/* What the server made of a field that was left empty, unless something was typed since. */
+const told = (name) => (train.checking ? undefined : train.check?.plan?.[name]);
+const LIVE = {
   name: composedName,
+  instance_prompt: () => (inversion() ? `a photo of ${word()}` : `a photo of ${word()} ${noun() || "…"}`),
+  class_prompt: () => `a photo of ${noun() || "…"}`,
 };
-const filled = (text) => text.replace(/\{(identifier|class|class_noun|name)\}/g, (_, word) => ({ identifier: value("identifier"), name: resultName() })[word] ?? noun());
+const composed = Object.fromEntries(Object.entries(LIVE).map(([name, live]) => [name, () => told(name) || live()]));
 const prompt = (name) => filled(String(value(name)).trim()) || composed[name]();
-const previewPrompts = () => DRAFT.values.preview_prompts ?? [prompt("instance_prompt"), `${prompt("instance_prompt")} in the snow`, prompt("class_prompt")];
+const resultName = () => ownName() || composed.name();
+const previewPrompts = () => DRAFT.values.preview_prompts ?? told("preview_prompts") ?? [prompt("instance_prompt"), `${prompt("instance_prompt")} in the snow`, `a photo of a ${noun() || "…"}`];
 
 /* -- changes ----------------------------------------------------------------------------------------------------------------- */
 
@@ -68,7 +70,7 @@ function setPictures(pictures) {
 }
 
 /* A preset replaces what the one before it set; what was said about the subject stays. */
-const OF_SUBJECT = new Set(["class_noun", "identifier", "name", "model", "seed", "folder"]);
+const OF_SUBJECT = new Set(["class_noun", "identifier", "name", "model", "seed", "folder", "class_source", "class_seed", "num_processes"]);
 function choosePreset(name) {
   const preset = train.presets.find((one) => one.name === name);
   const kept = Object.fromEntries(Object.entries(DRAFT.values).filter(([field]) => OF_SUBJECT.has(field)));
@@ -87,9 +89,9 @@ function changedSince() {
 
 function plan(more = {}) {
   const { pictures } = DRAFT;
-  const sent = { ...DRAFT.values, preset: DRAFT.preset, identifier: value("identifier"), name: resultName(), instance_prompt: prompt("instance_prompt"), preview_prompts: previewPrompts() };
+  const sent = { ...DRAFT.values, preset: DRAFT.preset };
   for (const name of Object.keys(sent)) if (!applies(name)) delete sent[name];
-  if (PRIOR()) Object.assign(sent, { class_prompt: prompt("class_prompt"), class_pictures: value("class_source") === "own" ? DRAFT.own.map((one) => one.id) : [] });
+  if (PRIOR() && value("class_source") === "own") sent.class_pictures = DRAFT.own.map((one) => one.id);
   sent.pictures = pictures.map((one) => one.id);
   sent.names = pictures.map((one) => one.name ?? "");
   sent.captions = pictures.map((one) => filled(one.caption ?? ""));
@@ -104,17 +106,17 @@ let checkNumber = 0;
 
 function checkSoon(milliseconds = 350) {
   clearTimeout(checkTimer);
-  train.checking = true;
+  train.checking = true; /* what it said last is of another plan */
   checkTimer = setTimeout(checkNow, milliseconds);
 }
 
 async function checkNow() {
   const number = (checkNumber += 1);
   try {
-    const told = await ask(`${API}/check`, { method: "POST", body: plan(), seconds: 60 });
+    const read = await ask(`${API}/check`, { method: "POST", body: plan(), seconds: 60 });
     if (number !== checkNumber) return;
-    Object.assign(train, { check: told, trouble: "" });
-    takeCaptions(told);
+    Object.assign(train, { check: read, trouble: "" });
+    takeCaptions(read);
   } catch (trouble) {
     if (number !== checkNumber) return;
     if (!(trouble instanceof Trouble)) throw trouble;
@@ -133,8 +135,8 @@ const problemsOf = (name) => (train.check?.problems ?? []).filter((one) => one.f
 function takeCaptions({ pictures = [] }) {
   const found = new Map(pictures.map((one) => [one.id, one]));
   for (const one of DRAFT.pictures) {
-    const told = found.get(one.id);
-    if (told?.caption && one.caption === undefined) Object.assign(one, { caption: told.caption, source: told.caption_source });
+    const seen_ = found.get(one.id);
+    if (seen_?.caption && one.caption === undefined) Object.assign(one, { caption: seen_.caption, source: seen_.caption_source });
   }
 }
 
@@ -148,8 +150,8 @@ function applyFix({ changes }) {
 /* -- the server's lists ------------------------------------------------------------------------------------------------------------ */
 
 async function loadForm() {
-  const told = await ask(`${API}/form`, { seconds: 60 });
-  Object.assign(train, { form: told, presets: told.presets ?? [], methods: told.methods ?? [], known: Object.fromEntries(told.fields.map((one) => [one.name, one])) });
+  const form = await ask(`${API}/form`, { seconds: 60 });
+  Object.assign(train, { form, presets: form.presets ?? [], methods: form.methods ?? [], known: Object.fromEntries(form.fields.map((one) => [one.name, one])) });
   tell("train form");
 }
 

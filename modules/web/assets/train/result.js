@@ -90,7 +90,7 @@ async function useRun(view) {
   const file = usableFile(view);
   await attempted(async () => {
     await shelf.load(true);
-    const title = view.model?.title ?? view.plan.model;
+    const title = modelOf(view);
     const wanted = file.kind === "checkpoint" ? shelf.of("checkpoint").find((one) => bare(one.name) === bare(file.name) || one.title.startsWith(file.name)) : shelf.of("checkpoint").find((one) => one.title === title || one.name === title);
     if (wanted && shelf.chosen.checkpoint !== wanted.id) {
       await ask(`api/v1/models/${wanted.id}/choose`, { method: "POST" });

@@ -3,6 +3,8 @@
 const OVER = new Set(["done", "stopped", "paused", "failed"]);
 const STATE_NOTES = { waiting: "waiting", preparing: "preparing", "class pictures": "making class pictures", training: "training", saving: "saving", evaluating: "evaluating", done: "done", stopped: "stopped", paused: "paused", failed: "failed" };
 const isOver = (view) => OVER.has(view?.state);
+const modelOf = (view) => view.base?.title ?? view.plan.model ?? "";
+const sentenceOf = (view) => view.sentence || view.status?.sentence || "";
 const runName = (view) => view.plan?.name || view.run.slice(0, 8);
 
 /* What the server says of a run, kept up to date until `close`. */
@@ -119,26 +121,27 @@ class RunPage {
     this.say(view);
   }
   paintHead(view) {
-    const { plan, state, model } = view;
-    const facts = [methodWords(plan.method), plan.class_noun && `${inversionOf(plan) ? runName(view) : plan.identifier} ${inversionOf(plan) ? `(${plan.class_noun})` : plan.class_noun}`, `on ${(model?.title ?? plan.model ?? "").replace(/ \[\w+\]$/, "")}`, when(view.created)];
+    const { plan, state } = view;
+    const facts = [methodWords(plan.method), plan.class_noun && `${inversionOf(plan) ? runName(view) : plan.identifier} ${inversionOf(plan) ? `(${plan.class_noun})` : plan.class_noun}`, `on ${modelOf(view).replace(/ \[\w+\]$/, "")}`, when(view.created)];
     this.head.show([view.run, plan.name, state, facts], button("‹ All runs", () => showPart("runs")), element("h2", { textContent: runName(view) }), stateChip(state), note(facts.filter(Boolean).join(" · ")));
   }
   paintTrouble(view) {
     const failed = view.state === "failed";
-    const sentence = view.status?.sentence || view.job?.sentence;
+    const sentence = sentenceOf(view);
     const last = failed && view.snapshots?.length ? ` The last good snapshot, of step ${snapshotSteps(view).at(-1)}, is kept.` : "";
-    this.trouble.show([failed, sentence], failed ? problemCard(`${sentence || "This training failed."}${last}`, view.job?.detail ?? "") : null);
+    this.trouble.show([failed, sentence], failed ? problemCard(`${sentence || "This training failed."}${last}`, view.detail ?? "") : null);
   }
   paintInputs(view) {
     const pictures = view.pictures ?? [];
-    this.inputs.show(pictures, ...(pictures.length ? [heading(`Learned from ${counted(pictures.length, "picture")}`), element("ul", { class: "tr-strip" }, ...pictures.slice(0, 40).map(({ url, name, caption }) => element("li", {}, element("img", { src: link(url), alt: name || "Picture it learns from", title: caption || name, loading: "lazy" }))))] : []));
+    const learns = isOver(view) ? "Learned from" : "Learns from";
+    this.inputs.show([pictures, learns], ...(pictures.length ? [heading(`${learns} ${counted(pictures.length, "picture")}`), element("ul", { class: "tr-strip" }, ...pictures.slice(0, 40).map(({ url, name, caption }) => element("li", {}, element("img", { src: link(url), alt: name || "Picture it learns from", title: caption || name, loading: "lazy" }))))] : []));
   }
   paintLive(view) {
     const over = isOver(view);
     const { numbers } = this.following;
     const last = numbers.at(-1) ?? view.numbers;
-    const step = Math.max(last?.step ?? 0, over ? 0 : (view.status?.step ?? 0));
-    const steps = last?.steps || view.status?.steps || view.plan.max_train_steps || 0;
+    const step = Math.max(last?.step ?? 0, over ? 0 : (view.step ?? 0));
+    const steps = last?.steps || view.steps || 0;
     this.bar.hidden = over;
     if (view.state === "training" && steps) this.bar.value = step / steps;
     else if (view.fraction) this.bar.value = view.fraction;
@@ -155,7 +158,7 @@ class RunPage {
       return [`${steps ? Math.floor((100 * step) / steps) : 0} %`, `step ${step.toLocaleString()} of ${steps.toLocaleString()}`, eta != null && step < steps && `${seconds(eta)} left`, view.doing && !/^training/i.test(view.doing) && view.doing].filter(Boolean).join(" · ");
     }
     if (view.state === "failed") return "";
-    if (isOver(view)) return view.status?.sentence ?? (view.state === "paused" ? "Paused. It goes on from here when you press Resume." : "");
+    if (isOver(view)) return [sentenceOf(view) || { paused: "Paused. It goes on from here when you press Resume." }[view.state], view.note].filter(Boolean).join(" ");
     return `${sentenceCase(view.doing || STATE_NOTES[view.state] || view.state)}…`;
   }
   speed() {
@@ -183,9 +186,9 @@ class RunPage {
     const order = (words, what, help, more) => button(words, () => this.order(what), { help, "data-order": what, ...more });
     const training = view.state === "training";
     const buttons = isOver(view)
-      ? [view.state !== "done" && !["failed"].includes(view.state) && primary("Resume", () => this.order("resume"), { help: "Goes on from its last checkpoint", "data-order": "resume" }), view.state === "failed" && view.resumable !== false && (view.following || view.status?.step > 0) && button("Resume", () => this.order("resume"), { help: "From its last checkpoint", "data-order": "resume" })]
+      ? [view.state !== "done" && !["failed"].includes(view.state) && primary("Resume", () => this.order("resume"), { help: "Goes on from its last checkpoint", "data-order": "resume" }), view.state === "failed" && view.step > 0 && button("Resume", () => this.order("resume"), { help: "From its last checkpoint", "data-order": "resume" })]
       : [training && order("Pause", "pause", "Frees the machine; it goes on later where it was"), training && order("Stop and save", "finish", "Ends here with its files"), training && order("Sample now", "sample", "Previews after this step"), training && order("Save now", "save", "A snapshot and a checkpoint after this step"), order("Cancel", "stop", "Ends without files; its checkpoints stay", { look: "at-quiet-button tr-danger" })];
-    this.controls.show([view.state, view.resumable, Boolean(view.status?.step)], ...buttons);
+    this.controls.show([view.state, Boolean(view.step)], ...buttons);
   }
   async order(what) {
     const said = { pause: "Pausing after this step…", finish: "Stopping after this step, then saving…", sample: "Previews come after this step.", save: "Saving after this step.", stop: "Cancelling…", resume: "Going on…" };
@@ -200,7 +203,7 @@ class RunPage {
   /* A screen reader hears states and quarters, not steps. */
   say(view) {
     const quarter = Math.floor((view.fraction ?? 0) * 4) * 25;
-    const words = view.state === "training" ? `Training ${runName(view)}: ${quarter} percent` : `${runName(view)}: ${STATE_NOTES[view.state] ?? view.state}. ${isOver(view) ? (view.status?.sentence ?? "") : ""}`;
+    const words = view.state === "training" ? `Training ${runName(view)}: ${quarter} percent` : `${runName(view)}: ${STATE_NOTES[view.state] ?? view.state}. ${isOver(view) ? sentenceOf(view) : ""}`;
     if (words !== this.said && this.said !== undefined) announce(words);
     this.said = words;
   }

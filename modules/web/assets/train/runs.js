@@ -20,7 +20,7 @@ class RunsPage {
   }
   async load() {
     try {
-      this.runs = (await ask(API)).runs.filter((one) => !one.plan?.dry);
+      this.runs = (await ask(API)).runs.filter((one) => !one.dry);
       this.trouble = "";
     } catch (trouble) {
       if (!(trouble instanceof Trouble)) throw trouble;
@@ -31,7 +31,7 @@ class RunsPage {
   paint() {
     const runs = this.runs ?? [];
     const words = this.search.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const shown = runs.filter((one) => words.every((word) => `${one.plan.name} ${methodWords(one.plan.method)} ${one.plan.method} ${one.model?.title ?? one.plan.model} ${one.plan.class_noun} ${one.plan.preset} ${one.state}`.toLowerCase().includes(word)));
+    const shown = runs.filter((one) => words.every((word) => `${one.plan.name} ${methodWords(one.plan.method)} ${one.plan.method} ${modelOf(one)} ${one.plan.class_noun} ${one.plan.preset} ${one.state}`.toLowerCase().includes(word)));
     setText(this.note, this.trouble || (!this.runs ? "Looking…" : !runs.length ? "Nothing has been trained yet. Begin with New training: example pictures are there." : shown.length ? "" : "Nothing fits the search."));
     this.note.hidden = !this.note.textContent;
     const ids = new Set(shown.map((one) => one.run));
@@ -69,10 +69,10 @@ class RunRow {
     this.box.setAttribute("aria-label", `Compare ${runName(view)}`);
     const url = view.previews?.at(-1)?.pictures[0] ?? view.pictures?.[0]?.url;
     this.picture.show(url ?? "none", url ? element("img", { src: link(url), alt: "", loading: "lazy" }) : null);
-    const step = view.numbers?.step ?? view.status?.step ?? 0;
-    const steps = view.numbers?.steps ?? view.status?.steps ?? 0;
+    const step = view.numbers?.step ?? view.step ?? 0;
+    const steps = view.numbers?.steps ?? view.steps ?? 0;
     const facts = [methodWords(plan.method), steps ? `${step.toLocaleString()} of ${steps.toLocaleString()} steps` : "", view.numbers ? `loss ${number(view.numbers.loss)}` : "", view.numbers?.seconds ? seconds(view.numbers.seconds) : "", when(view.created)];
-    const result = state === "failed" ? (view.status?.sentence ?? view.job?.sentence ?? "") : (view.files ?? []).map((one) => one.name).join(", ");
+    const result = state === "failed" ? sentenceOf(view) : (view.files ?? []).map((one) => one.name).join(", ");
     this.words.show([plan.name, state, facts, result], element("span", { class: "tr-line" }, element("b", { textContent: runName(view) }), stateChip(state), plan.preset && note(plan.preset)), note(facts.filter(Boolean).join(" · ")), result && note(result, { class: state === "failed" ? "tr-failed" : "at-note" }));
   }
 }

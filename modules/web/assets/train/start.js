@@ -24,6 +24,12 @@ function startOver() {
 
 const CONSENT = "Train only on pictures that you may use, and on people who agreed. The files will say how they were made.";
 
+/* What a measurement holds for: everything but the texts and the number of steps. */
+const costKey = () => {
+  const { max_train_steps, name, identifier, class_noun, instance_prompt, class_prompt, preview_prompts, captions, names, seed, preset, ...rest } = plan();
+  return JSON.stringify({ ...rest, pictures: rest.pictures.length });
+};
+
 class StartBar {
   constructor() {
     this.problems = new Part("div", { class: "tr-problems" });
@@ -54,7 +60,7 @@ class StartBar {
     const obstacle = this.obstacle();
     this.start.disabled = Boolean(obstacle);
     this.measure.disabled = Boolean(obstacle);
-    setText(this.reason, obstacle || (train.check?.level === "amber" ? "It can start; look at the remarks above." : ""));
+    setText(this.reason, obstacle || (train.check?.level === "amber" ? `It can start; look at the ${this.problems_().length ? "remarks above" : "pictures with a remark"} first.` : ""));
     const shown = DRAFT.pictures.length ? this.problems_().filter((one) => one.message !== obstacle) : [];
     const because = this.problems_().find((one) => one.message === obstacle);
     this.fix.show([because?.message, Boolean(because?.fix)], because && this.remedy(because));
@@ -72,7 +78,7 @@ class StartBar {
   }
   facts() {
     const told = train.check?.plan ?? {};
-    const measured = train.measured;
+    const measured = train.measured && train.measuredFor === costKey() ? train.measured : null;
     const facts = [];
     if (!DRAFT.pictures.length) return facts;
     if (told.steps) facts.push(["Steps", `${told.steps.toLocaleString()}${told.epochs ? `, ${counted(number(told.epochs), "epoch")}` : ""}`]);
@@ -85,17 +91,19 @@ class StartBar {
     } else if (told.steps) {
       if (told.disk) facts.push(["Disk", `about ${sizeWords(told.disk)}`]);
       if (told.memory) facts.push(["Memory", `about ${sizeWords(told.memory)}`]);
-      facts.push(["Time", "Measure tells"]);
+      facts.push(["Time", "press Measure"]);
     }
     return facts;
   }
   async go(what) {
+    const key = costKey();
     train.sending = what === "start" ? "Starting…" : "Measuring: a few steps are taken…";
     tell("train measure");
     try {
       const view = await send(what === "start" ? API : `${API}/measure`, plan());
       if (what === "start") return showRun(view.run);
       await this.waitMeasured(view.run);
+      train.measuredFor = key;
     } catch (trouble) {
       if (!(trouble instanceof Trouble)) throw trouble;
       this.problems.show(trouble.message, problemCard(trouble.message));
@@ -112,7 +120,7 @@ class StartBar {
       const view = await ask(`${API}/${run}`);
       if (view.measure) train.measured = view.measure;
       if (OVER.has(view.state)) {
-        if (view.state === "failed") throw new Trouble(view.status?.sentence || view.job?.sentence || "It could not be measured.");
+        if (view.state === "failed") throw new Trouble(sentenceOf(view) || "It could not be measured.");
         announce("Measured.");
         return;
       }
