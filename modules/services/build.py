@@ -30,6 +30,8 @@ from modules.services.shelf import Shelf
 from modules.services.studio import Studio
 from modules.services.styles import Styles
 from modules.services.tokens import TokenCounter
+from modules.services.trainings import Trainings
+from modules.services.trainings_folder import removed_runs
 from modules.services.watch import Watch
 from modules.services.wildcards import Wildcards
 from modules.storage.store import Store
@@ -94,7 +96,11 @@ def _needs(store: Store, flags: Flags, places: Places, plugins: Plugins, engine_
         queue=queue,
         watch=Watch(queue, gallery),
         gallery=gallery,
-        inputs=Inputs(places.inputs, needed=lambda: inputs_needed(queue), check_room=gallery.check_room),
+        inputs=Inputs(
+            places.inputs,
+            needed=lambda: inputs_needed(queue, removed_runs(places.training)),
+            check_room=gallery.check_room,
+        ),
         library=library,
         shelf=shelf,
         settings=settings,
@@ -108,7 +114,7 @@ def _needs(store: Store, flags: Flags, places: Places, plugins: Plugins, engine_
 
 
 def _studio(needs: Needs, engines: Engines, **known: Any) -> Studio:
-    styles, wildcards = Styles(needs.places.styles), Wildcards(needs.places.wildcards)
+    styles, wildcards, cards = Styles(needs.places.styles), Wildcards(needs.places.wildcards), known["cards"]
     desk = Desk(
         queue=needs.queue,
         gallery=needs.gallery,
@@ -134,6 +140,7 @@ def _studio(needs: Needs, engines: Engines, **known: Any) -> Studio:
         catalogue=needs.catalogue,
         tokens=TokenCounter(TOKENIZER, needs.shelf.vectors),
         extensions=Extensions(needs.plugins, engines),
+        trainings=Trainings(needs.queue, desk, engines, cards, needs.places),
         flags=needs.flags,
         places=needs.places,
         **known,

@@ -1,6 +1,6 @@
 """Where requests come in: texts and names resolved, values checked, then queued. What cannot be done is refused here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from modules.core.errors import InvalidRequest, NoModel, NotFound, Problem
@@ -14,6 +14,7 @@ from modules.core.requests import (
     Request,
     UpscaleRequest,
 )
+from modules.core.training import EvaluationRequest, TrainingPlan
 from modules.services.gallery import Gallery
 from modules.services.inputs import Inputs
 from modules.services.queue import Queue
@@ -31,6 +32,8 @@ KINDS: dict[type[Any], str] = {
     UpscaleRequest: "upscale",
     InterrogateRequest: "interrogate",
     MergeRequest: "merge",
+    TrainingPlan: "train",
+    EvaluationRequest: "evaluate",
 }
 LABEL = 100
 
@@ -54,6 +57,8 @@ class Desk:
         Raises InvalidRequest (nothing is queued), QueueFull, StorageFailed (disk full).
         """
         request = self.plugins.pass_along("request_received", request)
+        if isinstance(request, TrainingPlan | EvaluationRequest):
+            request = self._of_a_run(request, owner)
         request = self.resolver.resolved(request.checked())
         if isinstance(request, ImageRequest):
             strip = bool(self.settings.get("enable_prompt_comments"))
@@ -77,6 +82,18 @@ class Desk:
         values: dict[str, Any] = {"model": model.title, "width": model.width, "height": model.height}
         return kind(**(values | defaults_from(self.settings, kind)))
 
+    def _of_a_run(self, request: TrainingPlan | EvaluationRequest, owner: str) -> TrainingPlan | EvaluationRequest:
+        """A request that goes on with a training, or measures one, names one of the same owner; its model is that one's."""
+        if not request.run:
+            return request
+        try:
+            plan = self.queue.job(request.run, owner).request
+        except NotFound:
+            plan = None
+        if not isinstance(plan, TrainingPlan):
+            raise InvalidRequest(Problem(field="run", message=f"There is no training {request.run[:80]!r}."))
+        return replace(request, model=plan.model)
+
     def _check_inputs(self, request: Request) -> None:
         for id in request.inputs:
             try:
@@ -89,6 +106,8 @@ class Desk:
 def _field_of_input(request: Request, id: str) -> str:
     if isinstance(request, EditRequest):
         return "mask" if id == request.mask and id not in request.init_images else "init_images"
+    if isinstance(request, TrainingPlan) and id not in request.pictures:
+        return "class_pictures"
     return "picture" if isinstance(request, InterrogateRequest) else "pictures"
 
 
@@ -100,4 +119,13 @@ def _label(request: Request) -> str:
         return f"Enlarge {request.names[0] if request.names else 'a picture'}"[:LABEL]
     if isinstance(request, MergeRequest):
         return f"Merge {request.model_a} and others"[:LABEL]
+    if isinstance(request, TrainingPlan):
+        return f"{'Measure a training of' if request.dry else 'Train'} {_subject(request)}"[:LABEL]
+    if isinstance(request, EvaluationRequest):
+        return "Evaluate a training"
     return "Describe a picture"
+
+
+def _subject(plan: TrainingPlan) -> str:
+    words = f"{plan.identifier} {plan.class_noun}".strip()
+    return plan.name or words or plan.method

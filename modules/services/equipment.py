@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from modules.core.events import InputPicture, RunJob
+from modules.core.events import InputFile, InputPicture, RunJob
 from modules.core.requests import FileRecord, ImageRequest, MergeRequest, ModelRecord, UpscaleRequest
+from modules.core.training import EvaluationRequest, TrainingPlan
 from modules.prompts.networks import cut_networks
 from modules.services.needs import Needs
 from modules.services.resolving import OWN_VAE
@@ -13,6 +15,7 @@ from modules.services.texts import notes
 from modules.storage.records import Job
 
 UPSCALES = (UpscaleRequest, ImageRequest)
+TRAINS = (TrainingPlan, EvaluationRequest)
 
 
 def equipped(job: Job, needs: Needs) -> RunJob:
@@ -25,12 +28,20 @@ def equipped(job: Job, needs: Needs) -> RunJob:
         request=job.request,
         models=tuple(_models(job, needs)),
         files=tuple(_files(job, needs)),
-        inputs=tuple(InputPicture(id=id, data=needs.inputs.get(id)) for id in dict.fromkeys(job.request.inputs)),
+        **_inputs(job, needs),
         have=tuple(picture.index for picture in needs.gallery.pictures(job=job.id)),
         preview_every=max(0, every),
         preview=str(settings.get("show_progress_type")),
         notes=notes(job.request) if isinstance(job.request, ImageRequest) else (),
     )
+
+
+def _inputs(job: Job, needs: Needs) -> dict[str, Any]:
+    """The pictures themselves; a training's, which may be more than a message holds, by their files."""
+    ids = tuple(dict.fromkeys(job.request.inputs))
+    if isinstance(job.request, TRAINS):
+        return {"input_files": tuple(InputFile(id=id, path=str(needs.inputs.path(id))) for id in ids)}
+    return {"inputs": tuple(InputPicture(id=id, data=needs.inputs.get(id)) for id in ids)}
 
 
 def _models(job: Job, needs: Needs) -> Iterator[ModelRecord]:
@@ -52,19 +63,22 @@ def _files(job: Job, needs: Needs) -> Iterator[FileRecord]:
     if isinstance(request, ImageRequest):
         yield from shelf.files("embedding")
         yield from _networks(request, shelf)
-        yield from _autoencoder(request, job, needs)
+        yield from _autoencoder(request.vae, job, needs)
+    if isinstance(request, TRAINS):  # what it draws on the way is drawn as txt2img would
+        yield from shelf.files("embedding")
+        yield from _autoencoder("Automatic", job, needs)
     if isinstance(request, MergeRequest) and request.vae not in OWN_VAE:
         yield shelf.find("vae", request.vae)
     if isinstance(request, UPSCALES):
         yield from shelf.files("upscaler")
 
 
-def _autoencoder(request: ImageRequest, job: Job, needs: Needs) -> Iterator[FileRecord]:
+def _autoencoder(name: str, job: Job, needs: Needs) -> Iterator[FileRecord]:
     """The one that was asked for; automatically, those that belong to the models."""
     shelf = needs.shelf
-    if request.vae not in OWN_VAE:
-        yield shelf.with_hash(shelf.find("vae", request.vae))
-    if request.vae != "Automatic":
+    if name not in OWN_VAE:
+        yield shelf.with_hash(shelf.find("vae", name))
+    if name != "Automatic":
         return
     for model in _models(job, needs):
         stem = Path(model.path).stem

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from modules.core.errors import InvalidImage, NotFound
 from modules.core.files import write_atomically
+from modules.core.training import TrainingPlan
 from modules.imaging.metadata import open_picture
 from modules.services.queue import MOST_WAITING, Queue
 
@@ -167,7 +168,11 @@ class Inputs:
         return gone
 
 
-def inputs_needed(queue: Queue) -> set[str]:
-    """The ids of all pictures that jobs which wait or run work on."""
-    jobs = queue.jobs(states=("waiting", "running"), limit=2 * MOST_WAITING)
+def inputs_needed(queue: Queue, removed: Collection[str] = ()) -> set[str]:
+    """The ids of all pictures that jobs which wait or run work on; a training's until it is one of the `removed`."""
+    jobs = [*queue.jobs(states=("waiting", "running"), limit=2 * MOST_WAITING)]
+    for job in queue.jobs(kinds=("train",), limit=MOST_WAITING):
+        plan = job.request
+        if isinstance(plan, TrainingPlan) and not plan.dry and (plan.run or job.id) not in removed:
+            jobs.append(job)
     return {id for job in jobs for id in job.request.inputs}

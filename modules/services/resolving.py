@@ -16,10 +16,12 @@ from modules.core.requests import (
     ModelRecord,
     UpscaleRequest,
 )
+from modules.core.training import EvaluationRequest, TrainingPlan
 from modules.services.catalogue import CatalogueKeeper
 from modules.services.library import Library
 from modules.services.settings import Settings
 from modules.services.shelf import Shelf
+from modules.services.trainings_publish import checked_name
 
 FIRST_START = 60.0  # seconds to wait for the very first engine's list of samplers
 LATENT_UPSCALERS = (
@@ -51,7 +53,9 @@ class Resolver:
         if isinstance(request, MergeRequest):
             models = dict.fromkeys(("model_a", "model_b", "model_c"), self._other_model)
             return _changed(request, {**models, "vae": self._vae})
-        if isinstance(request, InterrogateRequest):
+        if isinstance(request, TrainingPlan):
+            return self._training(request)
+        if isinstance(request, InterrogateRequest | EvaluationRequest):
             return _changed(request, {"model": self._model})
         return request
 
@@ -93,6 +97,21 @@ class Resolver:
             changes["hr_upscaler"] = self._hires_upscaler
         request = self._with_eta(_changed(request, changes))
         return replace(request, **_seeds(request))
+
+    def _training(self, plan: TrainingPlan) -> TrainingPlan:
+        """What goes on with a run is complete already; it may have become known under another name only."""
+        if plan.run:
+            return _changed(plan, {"model": self._model})
+        self._catalogue.wait(FIRST_START)
+        changes: dict[str, Callable[[str], str]] = {"model": self._model, "name": checked_name}
+        methods = self._catalogue.now().training_methods
+        if methods:
+            changes["method"] = lambda name: Names("training method", methods).find(name).name
+        if self._catalogue.now().samplers:
+            samplers = self._catalogue.samplers()
+            changes |= dict.fromkeys(("class_sampler", "preview_sampler"), lambda name: samplers.find(name).name)
+        plan = _changed(plan, changes)
+        return replace(plan, seed=secrets.randbelow(2**32) if plan.seed == -1 else plan.seed)
 
     def _with_eta(self, request: ImageRequest) -> ImageRequest:
         """The field has one setting for DDIM and one for all others; a default is left to the sampler."""

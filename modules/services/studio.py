@@ -18,6 +18,7 @@ from modules.services.settings import Settings
 from modules.services.shelf import Shelf
 from modules.services.styles import Styles
 from modules.services.tokens import TokenCounter
+from modules.services.trainings import Trainings
 from modules.services.watch import Watch
 from modules.services.wildcards import Wildcards
 
@@ -42,6 +43,7 @@ class Studio:
     catalogue: CatalogueKeeper
     tokens: TokenCounter
     extensions: Extensions
+    trainings: Trainings
     flags: Flags
     places: Places
     notices: tuple[str, ...] = ()

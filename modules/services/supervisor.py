@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -285,10 +286,15 @@ class Supervisor(threading.Thread):
         elif finished.interrupted:
             self._end(engine, id, lambda: queue.interrupt(id, note))
         else:
+            if finished.result:
+                self._list_anew()
             self._end(engine, id, lambda: queue.finish(id, note, finished.result))
-            if finished.result:  # a merge leaves a checkpoint, a training perhaps a network
-                self._needs.library.refresh()
-                self._needs.shelf.refresh()
+
+    def _list_anew(self) -> None:
+        """A merge leaves a checkpoint, a training perhaps a network: whoever hears of the end finds it."""
+        with suppress(OSError):  # a disk that went away: what was listed stays
+            self._needs.library.refresh()
+            self._needs.shelf.refresh()
 
     def _failed(self, engine: EngineConnection, failed: events.Failed) -> None:
         if failed.job:

@@ -51,7 +51,8 @@ class TinyEngine:
         self.reader, self.writer = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
         os.dup2(2, 1)
         self.inbox: queue.SimpleQueue = queue.SimpleQueue()
-        self.interrupted, self.skipped = set(), set()
+        self.interrupted, self.skipped, self.steered = set(), set(), []
+        self.options = None
         self.quitting = False
         self.writing = threading.Lock()
 
@@ -67,6 +68,8 @@ class TinyEngine:
                     self.interrupted.add(message.job)
                 elif isinstance(message, events.Skip):
                     self.skipped.add(message.job)
+                elif isinstance(message, events.Steer):
+                    self.steered.append(message.wish)
                 elif isinstance(message, events.Quit):
                     self.quitting = True
                 self.inbox.put(message)
@@ -74,7 +77,7 @@ class TinyEngine:
             os._exit(0)
 
     def serve(self) -> None:
-        options = read_message(self.reader)
+        options = self.options = read_message(self.reader)
         threading.Thread(target=self.read, daemon=True).start()
         self.send(
             events.EngineReady(
@@ -91,6 +94,8 @@ class TinyEngine:
                 return
             if isinstance(message, events.LoadModel):
                 self.load(message.record)
+            elif isinstance(message, events.UnloadModels):
+                self.send(events.EngineStatus(doing="", model=""))
             elif isinstance(message, events.RunJob):
                 self.send(events.Started(job=message.job))
                 self.send(self.work(message))

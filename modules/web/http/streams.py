@@ -11,7 +11,7 @@ from fastapi import HTTPException
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-News = tuple[str, Mapping[str, Any]] | None
+News = tuple[str, Mapping[str, Any]] | tuple[str, Mapping[str, Any], int] | None
 
 HEARTBEAT = 15.0  # seconds without news after which a comment is sent, so that a lost reader is noticed
 SLOWEST = 30.0  # seconds a reader may take for one piece before it is dropped
@@ -43,7 +43,8 @@ class OpenStreams:
 class EventStream(Response):
     """An answer that sends each of `news` as one event, and ends with them, with the reader, or when it is too slow.
 
-    `news`: pairs of an event's name ("" for the plain kind) and its JSON content, or None for "nothing new".
+    `news`: pairs of an event's name ("" for the plain kind) and its JSON content, or None for "nothing new". A third
+    part is the event's id, by which a reader who comes back says what it has (`Last-Event-ID`).
     """
 
     media_type = "text/event-stream"
@@ -85,9 +86,9 @@ class EventStream(Response):
 def _written(news: News) -> str:
     if news is None:
         return ": nothing new\n\n"
-    name, content = news
+    name, content, *id = news
     lines = [f"event: {name}"] if name else []
-    return "\n".join([*lines, f"data: {json.dumps(content)}", "", ""])
+    return "\n".join([*lines, *(f"id: {one}" for one in id), f"data: {json.dumps(content)}", "", ""])
 
 
 async def _send_piece(send: Send, text: str) -> None:
