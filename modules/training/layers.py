@@ -69,7 +69,7 @@ def low_rank(layer: Layer, rank: int, alpha: float, generator: Generator) -> Low
         nn.init.kaiming_uniform_(down, a=math.sqrt(5), generator=generator)
         up = torch.zeros(outputs, rank, *(1 for _ in inputs[1:]))
         first, second = (nn.Parameter(one.to(layer.weight.device)) for one in (down, up))
-    return LowRank(layer=layer, down=first, up=second, alpha=alpha)
+    return LowRank(layer=layer, down=first, up=second, alpha=float(alpha))
 
 
 def layers_named(network: nn.Module, endings: Collection[str] | None) -> Iterator[tuple[str, Layer]]:
