@@ -23,17 +23,21 @@ async function pollStatus() {
 document.addEventListener("visibilitychange", () => document.hidden || readStatus());
 hear("ended", readStatus);
 
+/* The engine that trains is another process: what it does is no reason to wait or to be sorry in a form. */
+const trainer = () => status.engines.find((one) => one.role === "training");
+const drawing = () => status.engines.filter((one) => one.role !== "training");
+
 /* The best of all engines: one that can work is enough. */
 function engineState() {
   if (!status.up) return "away";
   const rank = ["busy", "ready", "starting", "restarting", "failed"];
-  const states = status.engines.map((one) => one.state);
+  const states = drawing().map((one) => one.state);
   return rank.find((state) => states.includes(state)) ?? (status.asked ? "starting" : "");
 }
 
 /* What keeps a job from starting, as a sentence; "" when nothing does. */
 function engineSentence() {
-  const failed = status.engines.find((one) => one.state === "failed");
+  const failed = drawing().find((one) => one.state === "failed");
   return {
     away: "The server does not answer; it may be restarting.",
     starting: "The engine is starting.",
@@ -45,7 +49,8 @@ function engineSentence() {
 function engineWords() {
   const state = engineState();
   const words = { away: "server not reachable", starting: "engine starting", restarting: "engine restarting", failed: "engine failed", ready: "engine ready", busy: "engine busy" }[state] ?? "";
-  const engine = status.engines.find((one) => one.state === state);
+  const engine = drawing().find((one) => one.state === state);
+  if (trainer()?.state === "busy" && state !== "busy") return "training";
   return state === "busy" && engine?.doing && engine.doing.length < 32 ? engine.doing : words;
 }
 
@@ -76,7 +81,7 @@ class StatusLine extends HTMLElement {
   }
   paint() {
     const waiting = status.waiting + status.running;
-    this.light.dataset.state = engineState();
+    this.light.dataset.state = trainer()?.state === "busy" ? "busy" : engineState();
     setText(this.words, engineWords());
     memoryWords().forEach((words, at) => setText(this.memory[at], words));
     setText(this.queue, `Queue ${waiting}`);

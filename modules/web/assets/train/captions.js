@@ -64,8 +64,8 @@ class Captions {
     setText(this.describing, "Describe each");
   }
   sentence(own) {
-    const told = train.check?.captions ?? {};
-    const sources = Object.entries({ txt: ".txt", caption: ".caption", filename: "file name" }).filter(([name]) => told[name]).map(([name, words]) => `${told[name]} from ${words}`);
+    const from = (source) => DRAFT.pictures.filter((one) => one.source === source && captionOf(one)).length;
+    const sources = [["txt", ".txt"], ["caption", ".caption"], ["filename", "file names"]].filter(([name]) => from(name)).map(([name, words]) => `${from(name)} from ${words}`);
     const without = DRAFT.pictures.length - own;
     return [sources.join(", "), without && `${own ? `${without} without: they use` : "All use"} the instance prompt “${prompt("instance_prompt")}”.`].filter(Boolean).join(". ");
   }

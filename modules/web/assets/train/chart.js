@@ -39,8 +39,7 @@ class Chart {
     this.canvas.onpointerleave = () => this.point(null);
     this.canvas.onkeydown = (event) => this.walk(event);
     new ResizeObserver(() => this.paint()).observe(this.canvas);
-    hear("looks", () => this.paint());
-    hear("train chart", () => this.paint());
+    for (const name of ["looks", "train chart"]) hearWhile(this.canvas, name, () => this.paint());
   }
   paint() {
     const { canvas } = this;

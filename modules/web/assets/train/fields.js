@@ -146,7 +146,7 @@ async function drawn(text, model, say) {
 /* -- method and preset ----------------------------------------------------------------------------------------------------------------- */
 
 const METHOD_WORDS = { dreambooth: "DreamBooth", lora: "LoRA", textual_inversion: "Textual inversion", custom_diffusion: "Custom Diffusion" };
-const methodWords = (name) => train.methods.find((one) => one.name === name)?.label ?? METHOD_WORDS[name] ?? name;
+const methodWords = (name) => METHOD_WORDS[name] ?? train.methods.find((one) => one.name === name)?.label ?? name;
 
 class Methods {
   constructor() {
@@ -157,7 +157,7 @@ class Methods {
     this.build();
   }
   build() {
-    this.buttons = train.methods.map((one) => element("button", { type: "button", role: "radio", class: "tr-method", "data-method": one.name, onclick: () => this.take(one.name) }, element("b", { textContent: methodWords(one.name) }), element("span", { textContent: one.note ?? "" })));
+    this.buttons = train.methods.map((one) => element("button", { type: "button", role: "radio", class: "tr-method", "data-method": one.name, onclick: () => this.take(one.name) }, element("b", { textContent: methodWords(one.name) }), element("span", { textContent: one.note || one.label })));
     this.place.replaceChildren(...this.buttons);
     this.paint();
   }

@@ -34,6 +34,18 @@ class Part {
   }
 }
 
+/* Like `hear`, until the element has been taken off the page: charts come and go. */
+function hearWhile(node, name, call) {
+  const { board } = atelier.shared;
+  let shown = false;
+  const listener = () => {
+    shown ||= node.isConnected;
+    if (shown && !node.isConnected) board.removeEventListener(name, listener);
+    else call();
+  };
+  board.addEventListener(name, listener);
+}
+
 /* A folded section that remembers whether it is open. */
 function section(name, words, ...children) {
   const said = element("span", { class: "tr-section-note" });

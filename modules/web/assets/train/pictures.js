@@ -70,7 +70,7 @@ async function useFolder(path) {
   if (!path.trim()) throw new Trouble("Write the path of a folder on the machine that Atelier runs on.");
   const { pictures, remarks = [] } = await send(`${API}/folder`, { path: path.trim() }, { seconds: 600 });
   const known = new Set(DRAFT.pictures.map((one) => one.id));
-  DRAFT.pictures.push(...pictures.filter((one) => !known.has(one.id)).map(({ id, name, caption }) => ({ id, name, caption: caption || undefined })));
+  DRAFT.pictures.push(...pictures.filter((one) => !known.has(one.id)).map(({ id, name, caption, caption_source }) => ({ id, name, caption: caption || undefined, source: caption ? caption_source : undefined })));
   train.refused = remarks;
   change({ folder: path.trim() });
   announce(`${counted(pictures.length, "picture")} from the folder.`);
