@@ -51,11 +51,11 @@ class Losses:
 def drawn(plan: TrainingPlan, batch: Batch, step: int, places: Sequence[int], levels: Levels) -> tuple[Tensor, Tensor]:
     """Noise (b, c, h, w) and timesteps (b,) for a batch: for each picture its own, so t and t' of eq. 2 are independent.
 
-    places: of the subject's pictures within the step (`chance.rows`).  A noise offset moves the mean of each channel
+    places: within the step (`chance.rows`) of the subject's pictures, of which there may be fewer.  A noise offset moves the mean of each channel
     (N. Guttenberg 2023, "Diffusion with offset noise").
     """
-    each = [(place, 0) for place in places] + [(place, Purpose.PRIOR) for place in places][: batch.priors]
-    shape = batch.latents.shape[1:]
+    count, shape = len(batch.latents) - batch.priors, batch.latents.shape[1:]
+    each = [(place, 0) for place in places[:count]] + [(place, Purpose.PRIOR) for place in places[: batch.priors]]
 
     def chance(purpose: Purpose) -> list[torch.Generator]:
         return [generator(plan.seed, step, place, purpose + half) for place, half in each]

@@ -186,6 +186,13 @@ def test_a_class_picture_has_noise_and_time_of_its_own(plan_of: PlanOf) -> None:
     assert torch.equal(alone[0], noise[:2])  # the subject's draws do not depend on there being class pictures
 
 
+def test_a_batch_may_hold_fewer_pictures_than_the_plan_says(plan_of: PlanOf) -> None:
+    noise, timesteps = drawn(plan_of(), batch_of(2, priors=1), 0, range(4), LEVELS)
+    whole = drawn(plan_of(), batch_of(8, priors=4), 0, range(4), LEVELS)
+    assert torch.equal(noise, whole[0][[0, 4]])
+    assert torch.equal(timesteps, whole[1][[0, 4]])
+
+
 def test_timesteps_are_uniform_over_all_levels(plan_of: PlanOf) -> None:
     few = Levels.of(sigma_table()[:8])
     timesteps = torch.cat([drawn(plan_of(), batch_of(8), step, range(8), few)[1] for step in range(100)])

@@ -30,7 +30,7 @@ def test_each_takes_a_step_against_the_gradient(name: str, plan_of: PlanOf, caps
         for group in known:
             group.parameters[0].grad = torch.ones(2, 3)
         optimizer.step()
-    assert all(float(group.parameters[0].max()) < 1.0 for group in known)
+    assert all(group.parameters[0].max().item() < 1.0 for group in known)
     assert capsys.readouterr().out == ""
     assert [one["name"] for one in optimizer.param_groups] == ["unet", "text_encoder"]
 
