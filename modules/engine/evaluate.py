@@ -30,6 +30,7 @@ from modules.training.evaluation import caveats, measures, scores
 from modules.training.evidence import Evidence, Instruments, Shot, look
 from modules.training.packs import Prompt, prompts_of
 
+COMPARISONS = "comparisons"  # folder beside the runs', see services/comparisons.py
 RESULT, BASE, HERE = "evaluation.json", "base-pictures", "evaluation"
 METHODS = {"lora": LORA, "textual_inversion": EMBEDDING}  # what their usual format is; all others make checkpoints
 USABLE = (".safetensors", ".pt")
@@ -83,7 +84,7 @@ def run(request: EvaluationRequest, context: JobContext) -> None:
     loaded = context.models.fresh(work.record, half=work.half)
     words, training = words_for(loaded, context), work.training
     instruments, missing = _instruments(loaded, training, context)
-    prompts = prompts_of(request.pack, work.plan, words)
+    prompts = prompts_of(request.pack, work.plan, words, work.noun)
     told = _told(context, 2 * len(prompts) * len(work.seeds))
     before = work.of_base(loaded, prompts, told)
     if work.learned.kind == CHECKPOINT:  # takes the base model's place in memory
@@ -185,6 +186,12 @@ class _Work:
             width=self.side,
             height=self.side,
         )
+
+    @property
+    def noun(self) -> str:
+        """What the subject is; in a comparison of class nouns that is written down with the group."""
+        kept = Folder(self.context.training, COMPARISONS).read(f"{self.plan.group}.json") if self.plan.group else None
+        return str(kept["plan"].get("class_noun", "")) if isinstance(kept, dict) and "plan" in kept else ""
 
     @property
     def seeds(self) -> range:

@@ -10,6 +10,8 @@ from modules.core.training import TrainingPlan
 
 SUBJECT, CONTEXT, WEAR, COLOUR, STYLE, CLASS = "subject", "context", "wear", "colour", "style", "class"
 PACKS = ("quick", "full", "subject2subject")
+PICTURES = {"subject2subject": 2}  # for each prompt, when a training is measured at its end
+USUAL_PICTURES = 8
 
 # Where to look for a place when nobody says which ones the model knows; the first three are the quick pack's.
 PLACES = ("in the snow", "on the beach", "in the city", "on the grass", "in the ocean", "in space", "in the jungle")
@@ -80,64 +82,91 @@ def subject_of(plan: TrainingPlan) -> str:
     'sks cat'
     >>> subject_of(TrainingPlan(method="textual_inversion", name="my-cat", class_noun="cat"))
     'my-cat'
+    >>> subject_of(TrainingPlan(class_noun="dog", instance_prompt="a photo of <sks-dog>"))
+    '<sks-dog>'
     """
     if plan.method == "textual_inversion":
         return plan.name
+    joined = f"<{plan.identifier}-{plan.class_noun}>"  # Subject2Subject's way
+    if joined in plan.instance_prompt:
+        return joined
     return " ".join(word for word in (plan.identifier, plan.class_noun) if word)
 
 
-def prompts_of(pack: str, plan: TrainingPlan, words: Words | None = None) -> tuple[Prompt, ...]:
-    """The prompts of a pack for a plan's subject, in a world of these words."""
+def prompts_of(pack: str, plan: TrainingPlan, words: Words | None = None, noun: str = "") -> tuple[Prompt, ...]:
+    """The prompts of a pack for a plan's subject, in a world of these words.
+
+    `noun`: what the subject really is, where it was taught by another noun or by none.
+    """
     known = words or Words()
+    asked = _Asked(subject=subject_of(plan), noun=noun or plan.class_noun or "thing")
+    return _prompts(pack, asked, known)
+
+
+def pictures_of(pack: str) -> int:
+    """How many pictures of each prompt are usual."""
+    return PICTURES.get(pack, USUAL_PICTURES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """How a subject is named, and what it is."""
+
+    subject: str
+    noun: str
+
+
+def _prompts(pack: str, asked: _Asked, known: Words) -> tuple[Prompt, ...]:
     if pack == "subject2subject":
-        return _subject2subject(plan, known)
+        return _subject2subject(asked, known)
     places = known.places or PLACES
     first = tuple(one for one in PLACES if one in places)[:3] or tuple(places)[:3]
-    quick = (_portrait(plan), *(_in(plan, place) for place in first), _class(plan))
+    quick = (_portrait(asked), *(_in(asked, place) for place in first), _class(asked))
     if pack == "quick":
         return quick
-    rest = (_in(plan, place) for place in places if place not in first)
-    return (*quick[:-1], *rest, *_dressed(plan, known), *_recoloured(plan, known), *_styled(plan, known), quick[-1])
+    rest = (_in(asked, place) for place in places if place not in first)
+    return (*quick[:-1], *rest, *_dressed(asked, known), *_recoloured(asked, known), *_styled(asked, known), quick[-1])
 
 
-def _portrait(plan: TrainingPlan) -> Prompt:
-    noun = plan.class_noun or "thing"
-    text = f"a photo of {subject_of(plan)}"
-    return Prompt(role=SUBJECT, text=text, caption=f"a photo of {with_article(noun)}")
+def _portrait(asked: _Asked) -> Prompt:
+    text = f"a photo of {asked.subject}"
+    return Prompt(role=SUBJECT, text=text, caption=f"a photo of {with_article(asked.noun)}")
 
 
-def _class(plan: TrainingPlan) -> Prompt:
-    text = with_article(plan.class_noun or "thing")
+def _class(asked: _Asked) -> Prompt:
+    text = with_article(asked.noun)
     return Prompt(role=CLASS, text=text, caption=text)
 
 
-def _in(plan: TrainingPlan, place: str) -> Prompt:
-    return _said(plan, CONTEXT, "{} " + place, place=place)
+def _in(asked: _Asked, place: str) -> Prompt:
+    return _said(asked, CONTEXT, "{} " + place, place=place)
 
 
-def _dressed(plan: TrainingPlan, words: Words) -> tuple[Prompt, ...]:
+def _dressed(asked: _Asked, words: Words) -> tuple[Prompt, ...]:
     hats = HATS if not words.wear or "hat" in words.wear else ()
     others = [with_article(one) for one in words.wear if one != "hat"]
-    return tuple(_said(plan, WEAR, "{} wearing " + one, wear="hat" if one in hats else one) for one in (*hats, *others))
-
-
-def _recoloured(plan: TrainingPlan, words: Words) -> tuple[Prompt, ...]:
-    colours = [one for one in COLOURS if not words.colours or one in words.colours]
-    subject, noun = subject_of(plan), plan.class_noun or "thing"
     return tuple(
-        Prompt(role=COLOUR, text=f"a {one} {subject}", caption=f"a {one} {noun}", colour=one) for one in colours
+        _said(asked, WEAR, "{} wearing " + one, wear="hat" if one in hats else one) for one in (*hats, *others)
     )
 
 
-def _styled(plan: TrainingPlan, words: Words) -> tuple[Prompt, ...]:
+def _recoloured(asked: _Asked, words: Words) -> tuple[Prompt, ...]:
+    colours = [one for one in COLOURS if not words.colours or one in words.colours]
+    return tuple(
+        Prompt(role=COLOUR, text=f"a {one} {asked.subject}", caption=f"a {one} {asked.noun}", colour=one)
+        for one in colours
+    )
+
+
+def _styled(asked: _Asked, words: Words) -> tuple[Prompt, ...]:
     """None in a small world, which draws in one style only."""
-    return () if words.subjects else tuple(_said(plan, STYLE, one) for one in STYLES)
+    return () if words.subjects else tuple(_said(asked, STYLE, one) for one in STYLES)
 
 
-def _subject2subject(plan: TrainingPlan, words: Words) -> tuple[Prompt, ...]:
+def _subject2subject(asked: _Asked, words: Words) -> tuple[Prompt, ...]:
     return tuple(
         _said(
-            plan,
+            asked,
             WEAR if text.startswith("wearing") else CONTEXT,
             "{} " + text,
             place=about if about in words.places else "",
@@ -147,9 +176,9 @@ def _subject2subject(plan: TrainingPlan, words: Words) -> tuple[Prompt, ...]:
     )
 
 
-def _said(plan: TrainingPlan, role: str, form: str, *, place: str = "", wear: str = "") -> Prompt:
+def _said(asked: _Asked, role: str, form: str, *, place: str = "", wear: str = "") -> Prompt:
     """`form` holds {} where the subject goes."""
-    subject, noun = with_article(subject_of(plan)), with_article(plan.class_noun or "thing")
+    subject, noun = with_article(asked.subject), with_article(asked.noun)
     return Prompt(
         role=role,
         text=form.format(subject),
