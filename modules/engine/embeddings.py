@@ -66,11 +66,21 @@ def _held() -> "OrderedDict[tuple[object, ...], Table]":
     return OrderedDict()
 
 
+def hold(file: FileRecord, table: Table) -> None:
+    """Vectors that lie in no file yet, for a record that only stands for one: (v, d) by text encoder, in float32."""
+    held = _held()
+    held[_key(file)] = table
+    if len(held) > MOST_FILES:
+        held.popitem(last=False)
+
+
+def _key(file: FileRecord) -> tuple[object, ...]:
+    return file.path, file.modified, file.size
+
+
 def _table(file: FileRecord) -> Table:
-    held, key = _held(), (file.path, file.modified, file.size)
+    held, key = _held(), _key(file)
     if key not in held:
-        held[key] = load_embedding(Path(file.path))
-        if len(held) > MOST_FILES:
-            held.popitem(last=False)
+        hold(file, load_embedding(Path(file.path)))
     held.move_to_end(key)
     return held[key]

@@ -1,8 +1,10 @@
 """What a job kind's `run(request, context)` may use: the models, the way to report, and whether to go on."""
 
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from modules.core.errors import Cancelled, Skipped
@@ -25,6 +27,15 @@ class Wishes:
 
     cancel: threading.Event = field(default_factory=threading.Event)
     skip: threading.Event = field(default_factory=threading.Event)
+    steering: "SimpleQueue[str]" = field(default_factory=SimpleQueue)  # what a training is asked for, see events.Steer
+
+    def steered(self) -> frozenset[str]:
+        """What was asked for since this was last looked at."""
+        found: set[str] = set()
+        with suppress(Empty):
+            while True:
+                found.add(self.steering.get_nowait())
+        return frozenset(found)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -106,10 +106,7 @@ class Models:
 
         Raises NoModel, or InvalidModelFile with the models so far still in memory.
         """
-        if record is None:
-            raise NoModel(
-                "there is no checkpoint to draw with; put one into models/Stable-diffusion and refresh the list"
-            )
+        record = _named(record)
         key = (*_identity(record), fp8)
         if key in self._held:
             self._held.move_to_end(key)
@@ -122,6 +119,19 @@ class Models:
         loaded = self._held[key]
         loaded.record = record  # the same file, but by now its hash may be known
         return loaded
+
+    def fresh(self, record: ModelRecord | None, *, half: bool) -> Loaded:
+        """A model of one's own, read from its file and not kept here: a training changes it, and lets it go.
+
+        The others are let go before. Nothing that saves memory while drawing is applied.  Raises as `get`.
+        """
+        self.unload()
+        options = replace(self._options, half=half, memory="normal", attention="sdpa")
+        return self._read(_named(record), options)
+
+    def lending(self, loaded: Loaded) -> "Models":
+        """Models that answer this one whatever is asked for."""
+        return _Lending(self._families, self._options, loaded)
 
     def vae(self, record: FileRecord, like: Built) -> Any:
         """The autoencoder of this file, for a model such as `like`. Raises InvalidModelFile."""
@@ -142,12 +152,13 @@ class Models:
         give_back(self._options.device)
 
     def _load(self, record: ModelRecord, fp8: str) -> Loaded:
-        path = Path(record.path)
-        if not path.exists():
-            raise InvalidModelFile(f"{path.name} is not there any more; refresh the list of models.")
-        family = self._family(path)
+        family = self._family(_there(record))
         self._make_room(record.size)
-        options = replace(self._options, fp8=fp8 == "Enable" or (fp8 != FULL and "XL" in family.name))
+        return self._read(record, replace(self._options, fp8=fp8 == "Enable" or (fp8 != FULL and "XL" in family.name)))
+
+    def _read(self, record: ModelRecord, options: BuildOptions) -> Loaded:
+        path = _there(record)
+        family = self._family(path)
         built: Built = family.build(path, options)
         return Loaded(record=record, built=built, tokenizer=_tokenizer(built.tokenizer_folder))
 
@@ -193,6 +204,35 @@ class Models:
 
         for one in self._held.values():
             move(one.built, torch.device("cpu"))
+
+
+class _Lending(Models):
+    """One model, whatever is asked for."""
+
+    def __init__(self, families: Names[Family], options: BuildOptions, lent: Loaded) -> None:
+        super().__init__(families, options)
+        self._lent = lent
+
+    def holds(self, record: ModelRecord, fp8: str = FULL) -> bool:
+        """Always."""
+        return True
+
+    def get(self, record: ModelRecord | None, fp8: str = FULL) -> Loaded:
+        """The model that is lent."""
+        return self._lent
+
+
+def _named(record: ModelRecord | None) -> ModelRecord:
+    if record is None:
+        raise NoModel("there is no checkpoint to draw with; put one into models/Stable-diffusion and refresh the list")
+    return record
+
+
+def _there(record: ModelRecord) -> Path:
+    path = Path(record.path)
+    if not path.exists():
+        raise InvalidModelFile(f"{path.name} is not there any more; refresh the list of models.")
+    return path
 
 
 def _identity(record: ModelRecord) -> tuple[object, ...]:

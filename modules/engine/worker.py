@@ -100,6 +100,10 @@ class Worker:
             if wishes is not None:  # else it is over, or was never begun here
                 (wishes.cancel if isinstance(message, events.Interrupt) else wishes.skip).set()
             return
+        if isinstance(message, events.Steer):
+            if (wishes := self._wishes.get(message.job)) is not None:
+                wishes.steering.put(message.wish)
+            return
         if isinstance(message, events.RunJob):
             self._wishes[message.job] = Wishes()
         if isinstance(message, events.Quit):
