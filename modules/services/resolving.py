@@ -21,6 +21,7 @@ from modules.services.catalogue import CatalogueKeeper
 from modules.services.library import Library
 from modules.services.settings import Settings
 from modules.services.shelf import Shelf
+from modules.services.training_defaults import resolved_plan
 from modules.services.trainings_publish import checked_name
 
 FIRST_START = 60.0  # seconds to wait for the very first engine's list of samplers
@@ -105,12 +106,11 @@ class Resolver:
         self._catalogue.wait(FIRST_START)
         changes: dict[str, Callable[[str], str]] = {"model": self._model, "name": checked_name}
         methods = self._catalogue.now().training_methods
-        if methods:
-            changes["method"] = lambda name: Names("training method", methods).find(name).name
         if self._catalogue.now().samplers:
             samplers = self._catalogue.samplers()
             changes |= dict.fromkeys(("class_sampler", "preview_sampler"), lambda name: samplers.find(name).name)
         plan = _changed(plan, changes)
+        plan = resolved_plan(plan, self._library.find(plan.model), methods)
         return replace(plan, seed=secrets.randbelow(2**32) if plan.seed == -1 else plan.seed)
 
     def _with_eta(self, request: ImageRequest) -> ImageRequest:

@@ -52,7 +52,7 @@ def test_the_process_comes_with_a_training_and_goes_with_it(studio):
     eventually(lambda: trainer(studio).state == "busy")
     assert pid != studio.engines.states()[0].pid
     done = ended(studio, job)
-    assert (done.state, done.result, done.attempts) == ("done", "my cat.safetensors", 1)
+    assert (done.state, done.result, done.attempts) == ("done", "mycat.safetensors", 1)
     eventually(lambda: gone(pid))
     eventually(lambda: trainer(studio).state == "off")
     assert trainer(studio).pid == 0
@@ -60,7 +60,7 @@ def test_the_process_comes_with_a_training_and_goes_with_it(studio):
 
 def test_a_new_network_and_its_words_appear_by_themselves(studio):
     ended(studio, train(studio, class_noun="quick cat"))
-    assert studio.shelf.find("lora", "my cat").words == ("sks cat",)
+    assert studio.shelf.find("lora", "mycat").words == ("sks cat",)
 
 
 def test_pictures_wait_for_a_training_and_are_told_why(studio):
@@ -72,7 +72,7 @@ def test_pictures_wait_for_a_training_and_are_told_why(studio):
     eventually(lambda: studio.queue.job(training.id).state == "running")
     assert studio.queue.job(slow.id).state == "done"
     said = eventually(lambda: "left" in (doing := studio.watch.live(after.id).doing) and doing)
-    assert said == "waiting for the training 'Train my cat', less than a minute left"
+    assert said == "waiting for the training 'Train mycat', less than a minute left"
     assert studio.engines.states()[0].doing == "waiting for a training"
     assert ended(studio, training).state == "done"
     assert ended(studio, after).state == "done"

@@ -19,7 +19,7 @@ def picture(studio, number: int = 0) -> str:
 
 def plan_for(studio, **fields) -> TrainingPlan:
     """A short training of three pictures that are there."""
-    known = {"name": "my cat", "class_noun": "cat", "identifier": "sks", "seed": 3, "max_train_steps": 30}
+    known = {"name": "mycat", "class_noun": "cat", "identifier": "sks", "seed": 3, "max_train_steps": 30}
     if "pictures" not in fields:
         known["pictures"] = tuple(picture(studio, number) for number in range(3))
     return TrainingPlan(**(known | fields))

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from modules.core.fields import Shown
 from modules.core.training import TrainingPlan
 from modules.core.training_fields import LONGEST_PROMPT, MOST_PICTURES
+from modules.services.training_presets import preset_values
 
 Id = Annotated[str, Field(max_length=64)]
 Name = Annotated[str, Field(max_length=1_000)]
@@ -36,5 +37,10 @@ PlanBody: type[BaseModel] = create_model(
 
 
 def plan_of(body: BaseModel, **more: Any) -> TrainingPlan:
-    """The plan that a body asks for; it is checked where it is used."""
-    return TrainingPlan(**{name: getattr(body, name) for name in type(body).model_fields}, **more)
+    """The plan that a body asks for: its fields over those of the preset that it names. Checked where it is used.
+
+    Raises InvalidRequest for a preset that is not there.
+    """
+    preset = preset_values(str(getattr(body, "preset", "")))
+    given = {name: getattr(body, name) for name in body.model_fields_set}
+    return TrainingPlan(**{**preset, **given, **more})

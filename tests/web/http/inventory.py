@@ -7,7 +7,7 @@ from fastapi.routing import APIRoute
 from starlette.routing import Mount, Route, WebSocketRoute
 
 SAFE = {"GET", "HEAD", "OPTIONS"}
-EXAMPLES = {"job_id": "0" * 32, "picture_id": "0" * 32}
+EXAMPLES = {"job_id": "0" * 32, "picture_id": "0" * 32, "run": "0" * 32, "seed": "1"}
 
 
 @dataclass(frozen=True)
