@@ -11,6 +11,7 @@ from modules.core.plugins import Plugins
 from modules.services import lock
 from modules.services.cards import Cards
 from modules.services.catalogue import CatalogueKeeper
+from modules.services.comparisons import Comparisons
 from modules.services.connection import COMMAND
 from modules.services.desk import Desk
 from modules.services.engines import Engines
@@ -140,6 +141,7 @@ def _studio(needs: Needs, engines: Engines, **known: Any) -> Studio:
         catalogue=needs.catalogue,
         tokens=TokenCounter(TOKENIZER, needs.shelf.vectors),
         extensions=Extensions(needs.plugins, engines),
+        comparisons=Comparisons(desk, needs.queue, needs.places),
         trainings=Trainings(needs.queue, desk, engines, cards, needs.places),
         flags=needs.flags,
         places=needs.places,

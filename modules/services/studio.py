@@ -6,6 +6,7 @@ from modules.core.flags import Flags
 from modules.core.places import Places
 from modules.services.cards import Cards
 from modules.services.catalogue import CatalogueKeeper
+from modules.services.comparisons import Comparisons
 from modules.services.desk import Desk
 from modules.services.engines import Engines
 from modules.services.extensions import Extensions
@@ -44,6 +45,7 @@ class Studio:
     tokens: TokenCounter
     extensions: Extensions
     trainings: Trainings
+    comparisons: Comparisons
     flags: Flags
     places: Places
     notices: tuple[str, ...] = ()
