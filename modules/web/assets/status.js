@@ -25,19 +25,19 @@ hear("ended", readStatus);
 
 /* The engine that trains is another process: what it does is no reason to wait or to be sorry in a form. */
 const trainer = () => status.engines.find((one) => one.role === "training");
-const drawing = () => status.engines.filter((one) => one.role !== "training");
+const drawingEngines = () => status.engines.filter((one) => one.role !== "training");
 
 /* The best of all engines: one that can work is enough. */
 function engineState() {
   if (!status.up) return "away";
   const rank = ["busy", "ready", "starting", "restarting", "failed"];
-  const states = drawing().map((one) => one.state);
+  const states = drawingEngines().map((one) => one.state);
   return rank.find((state) => states.includes(state)) ?? (status.asked ? "starting" : "");
 }
 
 /* What keeps a job from starting, as a sentence; "" when nothing does. */
 function engineSentence() {
-  const failed = drawing().find((one) => one.state === "failed");
+  const failed = drawingEngines().find((one) => one.state === "failed");
   return {
     away: "The server does not answer; it may be restarting.",
     starting: "The engine is starting.",
@@ -49,7 +49,7 @@ function engineSentence() {
 function engineWords() {
   const state = engineState();
   const words = { away: "server not reachable", starting: "engine starting", restarting: "engine restarting", failed: "engine failed", ready: "engine ready", busy: "engine busy" }[state] ?? "";
-  const engine = drawing().find((one) => one.state === state);
+  const engine = drawingEngines().find((one) => one.state === state);
   if (trainer()?.state === "busy" && state !== "busy") return "training";
   return state === "busy" && engine?.doing && engine.doing.length < 32 ? engine.doing : words;
 }
