@@ -107,15 +107,10 @@ def joined(rank: int, count: int, port: int, device: torch.device) -> Generator[
     """
     from accelerate import PartialState
 
-    told = {
-        "RANK": str(rank),
-        "LOCAL_RANK": str(rank),
-        "WORLD_SIZE": str(count),
-        "LOCAL_WORLD_SIZE": str(count),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-    }
-    before = {name: os.environ.get(name) for name in told}
+    places = dict.fromkeys(("RANK", "LOCAL_RANK"), str(rank))
+    counts = dict.fromkeys(("WORLD_SIZE", "LOCAL_WORLD_SIZE"), str(count))
+    told = places | counts | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    before, threads = {name: os.environ.get(name) for name in told}, torch.get_num_threads()
     os.environ.update(told)
     state = PartialState(cpu=device.type == "cpu")
     try:
@@ -123,6 +118,7 @@ def joined(rank: int, count: int, port: int, device: torch.device) -> Generator[
     finally:
         state.destroy_process_group()
         PartialState._reset_state()  # pyright: ignore[reportPrivateUsage]  # accelerate keeps it for the life of the process; the next training is another
+        torch.set_num_threads(threads)  # accelerate shares the cores out
         os.environ.update({name: text for name, text in before.items() if text is not None})
         for name in (name for name, text in before.items() if text is None):
             os.environ.pop(name, None)
@@ -156,6 +152,7 @@ def accompanied(
             for other in others:
                 other.join(timeout=2)  # they have taken their last step too, or wait for one that never comes
                 other.kill()
+                other.join()
 
 
 def _accompany(
