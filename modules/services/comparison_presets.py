@@ -3,6 +3,7 @@
 An arm is a column of the table: the values in which its plan differs from the others'.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -90,7 +91,7 @@ COMPARISONS = (METHODS, PRIOR, NOUNS)
 def plan_of_arm(comparison: Comparison, arm: Arm, plan: TrainingPlan, seed: int, group: str) -> TrainingPlan:
     """What one arm trains with one seed. Prompts are left to the method, whose they are; whatever `plan` says of the
     rest holds for all arms."""
-    starter = plan.model.startswith(STARTER)
+    starter = re.split(r"[.\s]", plan.model)[0] == STARTER
     own = comparison.starter.get(arm.arm, {}) if starter else preset_values(arm.preset)
     own = {name: value for name, value in own.items() if name != "class_noun"}
     changes = {**own, "preset": arm.preset if own and not starter else plan.preset, **arm.changes}
