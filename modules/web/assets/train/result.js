@@ -68,7 +68,7 @@ async function deleteRun(view) {
 
 function fileRow({ name, kind, format, bytes, sha256, url }) {
   const facts = [FORMAT_WORDS[format] ?? format, bytes && sizeWords(bytes), sha256 && `SHA-256 ${sha256.slice(0, 10)}`];
-  const get = url && element("a", { class: "at-quiet-button", href: link(url), download: name, textContent: "Download", "aria-label": `Download ${name}` });
+  const get = url && element("a", { class: "at-quiet-button", href: link(url), download: "", textContent: "Download", "aria-label": `Download ${name}` });
   return element("li", {}, element("span", { class: "tr-file" }, element("b", { textContent: name }), element("span", { class: "at-note", textContent: facts.filter(Boolean).join(" · "), title: sha256 ?? "" }), element("span", { class: "at-note", textContent: KIND_FOLDER[kind] ? `in ${KIND_FOLDER[kind]}` : "" })), get);
 }
 
@@ -108,13 +108,11 @@ async function useRun(view) {
 
 const GROUPS = { unet: "U-Net", text_encoder: "Text encoder", text_encoder_2: "Text encoder 2", embedding: "Embedding" };
 
-function proofRows({ verified, moved, matched }) {
-  const rows = [];
-  if (verified) rows.push(["Loaded back", verified.difference <= verified.tolerance ? `draws the same as in memory (difference ${number(verified.difference)}, allowed ${number(verified.tolerance)})` : `draws something else than in memory: difference ${number(verified.difference)}, allowed ${number(verified.tolerance)}`]);
-  for (const [name, change] of Object.entries(moved ?? {})) rows.push([`${GROUPS[name] ?? name} moved`, change ? `by ${number(100 * change)} % of its size` : "not at all"]);
-  const { matched: fit, unmatched, ...others } = matched ?? {};
-  if (fit != null) rows.push(["Layers matched", `${fit}${unmatched ? `, ${unmatched} not` : ""}`]);
-  else for (const [name, one] of Object.entries(others)) rows.push([`${GROUPS[name] ?? name} layers`, String(one)]);
+function proofRows({ verified = [], moved = {}, matched = {} }) {
+  const same = (one) => (one.same ?? one.difference <= one.tolerance) ? "draws the same as before saving" : "draws something else than before saving";
+  const rows = [verified].flat().map((one) => [one.file ?? "Loaded back", `${same(one)}: difference ${number(one.difference)} of 255, allowed ${number(one.tolerance)}`]);
+  for (const [file, { layers, missing }] of Object.entries(matched)) rows.push([file, `${counted(layers, "layer")} fit${layers === 1 ? "s" : ""} the model${missing ? `, ${missing} do not` : ""}`]);
+  for (const [name, change] of Object.entries(moved)) rows.push([`${GROUPS[name] ?? name} moved`, change ? `by ${number(100 * change)} % of its size` : "not at all: it has learned nothing"]);
   return rows;
 }
 
