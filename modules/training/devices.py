@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
+from multiprocessing import connection
 from typing import Any
 
 import torch
@@ -14,8 +16,12 @@ import torch.distributed as together
 import torch.multiprocessing
 from torch import Tensor, nn
 
-from modules.core.errors import InvalidRequest, Problem
+from modules.core.errors import EngineLost, InvalidRequest, Problem
 from modules.core.training import TrainingPlan
+
+LONGEST_PREVIEW = timedelta(
+    days=1
+)  # for which the other processes wait, and whatever else the first does between steps
 
 
 def number_for(plan: TrainingPlan, device: torch.device) -> torch.dtype | None:
@@ -100,24 +106,25 @@ class Ranks:
 
 
 @contextmanager
-def joined(rank: int, count: int, port: int, device: torch.device) -> Generator[torch.device, None, None]:
-    """This process as one of `count` that train together, over accelerate; gives the device that is its own.
+def joined(rank: int, count: int, port: int, device: torch.device) -> Generator[None, None, None]:
+    """This process as one of `count` that train together, each on its own device; accelerate opens the group.
 
     port: a free one of this machine, the same for all. What was in the environment comes back afterwards.
     """
     from accelerate import PartialState
 
-    places = dict.fromkeys(("RANK", "LOCAL_RANK"), str(rank))
+    local = rank if device.type == "cpu" else device.index or 0
     counts = dict.fromkeys(("WORLD_SIZE", "LOCAL_WORLD_SIZE"), str(count))
-    told = places | counts | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    told = {"RANK": str(rank), "LOCAL_RANK": str(local), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)} | counts
     before, threads = {name: os.environ.get(name) for name in told}, torch.get_num_threads()
     os.environ.update(told)
-    state = PartialState(cpu=device.type == "cpu")
+    state = PartialState(cpu=device.type == "cpu", timeout=LONGEST_PREVIEW)
     try:
-        yield device if device.type == "cpu" or state.device is None else state.device
+        yield
     finally:
         state.destroy_process_group()
-        PartialState._reset_state()  # pyright: ignore[reportPrivateUsage]  # accelerate keeps it for the life of the process; the next training is another
+        # accelerate keeps its state for the life of the process; the next training is another
+        PartialState._reset_state()  # pyright: ignore[reportPrivateUsage]
         torch.set_num_threads(threads)  # accelerate shares the cores out
         os.environ.update({name: text for name, text in before.items() if text is not None})
         for name in (name for name, text in before.items() if text is None):
@@ -126,41 +133,68 @@ def joined(rank: int, count: int, port: int, device: torch.device) -> Generator[
 
 @contextmanager
 def accompanied(
-    count: int, device: torch.device, work: Callable[..., None], *arguments: object, start: str = "spawn"
-) -> Generator[torch.device, None, None]:
-    """Inside the block `count` - 1 further processes run `work(device, *arguments)`, and this one is the first of all.
+    devices: Sequence[torch.device], work: Callable[..., None], *arguments: object, start: str = "spawn"
+) -> Generator[None, None, None]:
+    """Inside the block a process for each further device runs `work(device, *arguments)`; the first is this one's own.
 
     work: a function at the top of a module, with arguments that can be pickled: they are sent to fresh interpreters. It
     should build the same learner and call `loop.train`. The others end with the block, whatever happens in it.
-    start: "fork" for tests; CUDA does not survive it.
+    start: "fork" for tests; CUDA does not survive it.  Raises EngineLost when one does not come up.
     """
-    if count == 1:
-        yield device
+    if len(devices) == 1:
+        yield
         return
     port = _free_port()
     context: Any = torch.multiprocessing.get_context(start)
+    here, there = context.Pipe(duplex=False)
     others = [
-        context.Process(target=_accompany, args=(rank, count, port, device, work, arguments), daemon=True)
-        for rank in range(1, count)
+        context.Process(target=_accompany, args=(there, rank, len(devices), port, device, work, arguments), daemon=True)
+        for rank, device in enumerate(devices)
+        if rank > 0
     ]
+    try:
+        for other in others:
+            other.start()
+        _wait_for(others, here)
+        with joined(0, len(devices), port, devices[0]):
+            try:
+                yield
+            finally:
+                _end(others)  # before the group is left, which may wait for them
+    finally:
+        _end(others)
+
+
+def _wait_for(others: Sequence[Any], here: Any) -> None:
+    """Until each has said that it is there."""
+    for _ in others:
+        connection.wait([here, *(other.sentinel for other in others)])
+        if not here.poll():
+            raise EngineLost("A process for another device ended before it began; train on one device.")
+        here.recv()
+
+
+def _end(others: Sequence[Any]) -> None:
     for other in others:
-        other.start()
-    with joined(0, count, port, device) as own:
-        try:
-            yield own
-        finally:
-            for other in others:
-                other.join(timeout=2)  # they have taken their last step too, or wait for one that never comes
-                other.kill()
-                other.join()
+        if other.pid is not None:
+            other.join(timeout=2)  # it has taken its last step too, or waits for one that never comes
+            other.kill()
+            other.join()
 
 
 def _accompany(
-    rank: int, count: int, port: int, device: torch.device, work: Callable[..., None], arguments: tuple[object, ...]
+    there: Any,
+    rank: int,
+    count: int,
+    port: int,
+    device: torch.device,
+    work: Callable[..., None],
+    arguments: tuple[object, ...],
 ) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    with joined(rank, count, port, device) as own:
-        work(own, *arguments)
+    there.send(rank)
+    with joined(rank, count, port, device):
+        work(device, *arguments)
 
 
 def _end_with_parent() -> None:

@@ -1,6 +1,8 @@
 """Two processes that train together are one with twice the batch."""
 
+import multiprocessing
 import os
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from modules.core.errors import Cancelled
 from modules.core.training import TrainingPlan
 from modules.training.batch import Batch
 from modules.training.chance import generator, rows
@@ -60,8 +63,8 @@ def test_their_weights_are_those_of_one_with_twice_the_batch(plan_of: Callable[.
     alone, numbers = trained(plan_of(train_batch_size=2, **settings))
     before = dict(os.environ)
     plan = plan_of(train_batch_size=1, **settings)
-    with accompanied(2, CPU, second, plan, start="fork") as device:
-        assert (device, Ranks.here()) == (CPU, Ranks(rank=0, count=2))
+    with accompanied([CPU, CPU], second, plan, start="fork"):
+        assert Ranks.here() == Ranks(rank=0, count=2)
         both, heard = trained(plan)
     assert both == pytest.approx(alone, rel=1e-6)
     assert both[1] != 1.0  # what only one of them has a gradient for
@@ -79,6 +82,21 @@ def test_without_averaging_the_weights_are_others(plan_of: Callable[..., Trainin
 
 
 def test_one_process_needs_no_company() -> None:
-    with accompanied(1, CPU, second) as device:
-        assert device == CPU
+    with accompanied([CPU], second):
         assert Ranks.here() == Ranks()
+
+
+def stuck(device: torch.device) -> None:
+    """A process that never takes a step."""
+    time.sleep(60)
+
+
+def test_whoever_leaves_early_takes_the_others_along() -> None:
+    def leaves() -> None:
+        with accompanied([CPU, CPU], stuck, start="fork"):
+            raise Cancelled("stop")
+
+    with pytest.raises(Cancelled):
+        leaves()
+    assert not multiprocessing.active_children()
+    assert Ranks.here() == Ranks()
