@@ -156,20 +156,13 @@ def index(built: Built) -> dict[str, Any]:
         "tokenizer": ["transformers", "CLIPTokenizer"] if "text_encoder" in parts else [None, None],
     }
     if not large:
-        return table | {"safety_checker": [None, None], "feature_extractor": [None, None]} | _unchecked(built)
+        unchecked = {"safety_checker": [None, None], "feature_extractor": [None, None]}
+        return table | unchecked | {"requires_safety_checker": False, "image_encoder": [None, None]}
     table["text_encoder_2"] = ["transformers", "CLIPTextModelWithProjection"]
     table["tokenizer_2"] = ["transformers", "CLIPTokenizer"]
     if built.sizes is not None and built.kind != "edit":
         table["force_zeros_for_empty_prompt"] = built.sizes.zeroed
     return table | ({"requires_aesthetics_score": True} if built.is_refiner else {})
-
-
-def _unchecked(built: Built) -> dict[str, Any]:
-    return (
-        {"requires_safety_checker": False, "image_encoder": [None, None]}
-        if built.kind != "edit"
-        else {"requires_safety_checker": False}
-    )
 
 
 def _write_json(path: Path, table: Mapping[str, Any]) -> None:
