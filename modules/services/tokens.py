@@ -26,9 +26,13 @@ class TokenCounter:
 
     def count(self, text: str, *, steps: int = 20, positive: bool = True) -> tuple[int, int]:
         """Tokens of the longest text in any of the steps, and how many fit into the chunks it takes (75, 150, …)."""
+        return longest_count(text, self.tokenizer, steps=steps, positive=positive, embeddings=self._embeddings())
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer itself."""
         with self._lock:
-            tokenizer = self._tokenizer
-        return longest_count(text, tokenizer, steps=steps, positive=positive, embeddings=self._embeddings())
+            return self._tokenizer
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
