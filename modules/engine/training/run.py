@@ -8,6 +8,7 @@ from modules.core.training import EvaluationRequest, TrainingPlan
 from modules.engine.job import JobContext
 from modules.engine.memory import give_back
 from modules.engine.training import measure, results
+from modules.engine.training.companions import batches_of, companions
 from modules.engine.training.failures import told
 from modules.engine.training.movement import Movement
 from modules.engine.training.opening import Opened, Run, opened, run_of
@@ -18,6 +19,7 @@ from modules.training import state
 from modules.training.dataset import Data
 from modules.training.learner import Learner
 from modules.training.loop import Position, begin, train
+from modules.training.packs import pictures_of
 
 
 def run(plan: TrainingPlan, context: JobContext) -> None:
@@ -60,7 +62,9 @@ def _learned(run: Run) -> _Learned:
         state.load(run.folder.checkpoint, position, learner, run.plan)
         measure.check_disk(ready, learner)
         with closing(Session(ready, learner, position, movement)) as session:
-            train(ready.loaded.built, learner, run.plan, _batches(ready, learner), position, session)
+            batches = _batches(ready, learner)
+            with companions(ready):
+                train(ready.loaded.built, learner, run.plan, batches, position, session)
             run.status.say(state="saving", doing="Saving", step=position.step, moved=movement.check())
             return _saved(ready, session, position)
 
@@ -68,8 +72,7 @@ def _learned(run: Run) -> _Learned:
 def _batches(ready: Opened, learner: Learner) -> Data:
     """What the loop learns from, with everything encoded that can be encoded beforehand."""
     run = ready.run
-    tokenizer = ready.loaded.tokenizer
-    found = Data(ready.loaded.built, learner, run.plan, tokenizer, ready.instance, ready.prior)
+    found = batches_of(ready.loaded, learner, run.plan, ready.instance, ready.prior)
     found.prepare(lambda done, all_: run.doing(f"Reading pictures, {done} of {all_}", done, all_))
     run.status.say(state="training", doing=f"Training {ready.name}")
     return found
@@ -108,4 +111,5 @@ def _evaluate(run: Run) -> None:
 
     run.status.say(state="evaluating", doing="Measuring the result")
     pack = run.plan.evaluate
-    evaluate.run(EvaluationRequest(run=run.folder.run, pack=pack, model=run.plan.model), run.context)
+    request = EvaluationRequest(run=run.folder.run, pack=pack, pictures=pictures_of(pack), model=run.plan.model)
+    evaluate.run(request, run.context)
