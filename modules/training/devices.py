@@ -45,9 +45,9 @@ def computing_in(number: torch.dtype | None, device: torch.device) -> AbstractCo
 
 
 def memory_peak(device: torch.device) -> int:
-    """The most bytes held so far: on a CUDA device by tensors of ours, else by the whole process. 0 where unknown."""
+    """The most bytes held so far: on a CUDA device by torch for tensors, else by the whole process. 0 where unknown."""
     if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
+        return torch.cuda.max_memory_reserved(device)
     if sys.platform == "win32":
         return 0
     import resource  # not there on Windows

@@ -251,3 +251,41 @@ def test_precision_by_device(plan_of: PlanOf) -> None:
 def test_the_unet_computes_in_channels_last(tiny: Callable[[str], Built]) -> None:
     weight = tiny("sd1").unet.conv_in.weight
     assert weight.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.fixture
+def half_on_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """fp16 with its scaler, which a plan may only ask of a GPU."""
+    monkeypatch.setattr("modules.training.loop.number_for", lambda plan, device: torch.float16)
+
+
+@pytest.mark.usefixtures("half_on_cpu")
+def test_a_gradient_that_overflows_in_fp16_is_left_out_and_scaled_down(plan_of: PlanOf) -> None:
+    model, weights, scales = OneWeight(), [0.5], []
+    overflows = [True, False, False]
+    model.unet.weight.register_hook(lambda gradient: gradient * (float("inf") if overflows.pop(0) else 1.0))
+
+    def look(_: object, position: Position) -> None:
+        weights.append(model.unet.weight.item())
+        scales.append(position.scaler.get_scale())
+
+    told = run(model, model.learner, plan_of(max_train_steps=3), model, look)
+    assert weights[1] == weights[0] != weights[2] != weights[3]
+    assert scales == [32768.0] * 3
+    assert not told[0].grad_norm < float("inf")
+    assert told[1].grad_norm == pytest.approx(second_norm(plan_of), rel=1e-2)  # unscaled again
+
+
+def second_norm(plan_of: PlanOf) -> float:
+    """The gradient of the second step from the same weight, in float32."""
+    model = OneWeight()
+    return run(model, model.learner, plan_of(max_train_steps=2, learning_rate=1e-12), model)[1].grad_norm
+
+
+@pytest.mark.usefixtures("half_on_cpu")
+def test_a_gradient_that_overflows_at_every_scale_is_an_error(plan_of: PlanOf) -> None:
+    model = OneWeight()
+    model.unet.weight.register_hook(lambda gradient: gradient * float("inf"))
+    with pytest.raises(NotFinite, match="gradient .* step 17"):
+        run(model, model.learner, plan_of(max_train_steps=30), model)
+    assert model.unet.weight.item() == 0.5
