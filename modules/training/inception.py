@@ -199,10 +199,11 @@ def load_inception(path: Path) -> Deep:
     weight = tensors.get("fc.weight") if isinstance(tensors, Mapping) else None
     if not isinstance(weight, Tensor) or weight.ndim != 2:
         raise InvalidModelFile(f"{path.name} is no Inception v3: it has no tensor 'fc.weight'; see docs/evaluation.md.")
-    network = Inception(len(weight))
+    with torch.device("meta"):  # no random weights for what is overwritten at once
+        network = Inception(len(weight))
     own = {name: value.float() for name, value in tensors.items() if not name.startswith("AuxLogits.")}
     try:
-        missing, extra = network.load_state_dict(own, strict=False)
+        missing, extra = network.load_state_dict(own, strict=False, assign=True)
     except RuntimeError as error:
         raise InvalidModelFile(f"{path.name} is no Inception v3: {str(error)[:200]}.") from error
     missing = [name for name in missing if not name.endswith("num_batches_tracked")]

@@ -4,6 +4,7 @@ are held against pictures whose contents are known."""
 import json
 import shutil
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from modules.core import events
 from modules.core.errors import Cancelled, InvalidModelFile, InvalidRequest, NotFound
 from modules.core.flags import ROOT
+from modules.core.tensorfile import read_header
 from modules.core.training import EvaluationRequest, TrainingPlan
 from modules.core.wire import to_json
 from modules.engine import evaluate, instruments
@@ -53,6 +55,15 @@ def clip(tmp_path_factory):
     for one in (ROOT / "modules" / "families" / "assets" / "clip_tokenizer").glob("*.json"):
         shutil.copy(one, folder)
     return folder
+
+
+towers_of = cache(load_clip_folder)
+
+
+@pytest.fixture(autouse=True)
+def one_clip(monkeypatch, clip):
+    """Its tokenizer takes longer to read than all pictures to draw."""
+    monkeypatch.setattr(instruments, "load_clip_folder", lambda folder: towers_of(clip))
 
 
 @pytest.fixture(scope="module")
@@ -183,10 +194,7 @@ def test_an_embedding_is_called_by_its_file(place, small_file, models):
 def test_a_checkpoint_takes_the_models_place(place, small_file, models):
     path = place / "trained.safetensors"
     tensors = {name: value * (1.2 if "input_blocks" in name else 1) for name, value in load_file(small_file).items()}
-    with Path(small_file).open("rb"):
-        from modules.core.tensorfile import read_header
-
-        save_file(tensors, path, dict(read_header(Path(small_file)).metadata))
+    save_file(tensors, path, dict(read_header(Path(small_file)).metadata))
     written(place / "training" / RUN, replace(PLAN, method="dreambooth"), [{"kind": "checkpoint", "path": str(path)}])
     found, _, _ = evaluated(place, small_file, models, pictures=1)
     folder = place / "training" / RUN
@@ -305,11 +313,11 @@ def test_clips_pictures_are_prepared_as_its_own_processor_does():
 
 @pytest.fixture(scope="module")
 def inception(tmp_path_factory):
-    """Inception of random weights, ten classes; the field's names."""
-    torch.manual_seed(0)
-    network = Inception(10).eval()
+    """Inception of zeros, ten classes; the field's names."""
     path = tmp_path_factory.mktemp("inception") / "tv.safetensors"
-    save_file({name: value for name, value in network.state_dict().items() if "num_batches" not in name}, path)
+    with torch.device("meta"):
+        shapes = {name: value.shape for name, value in Inception(10).state_dict().items() if "num_batches" not in name}
+    save_file({name: torch.zeros(shape) for name, shape in shapes.items()}, path)
     return path
 
 
@@ -331,6 +339,7 @@ def test_inception_from_a_file(inception, tmp_path):
     deep = load_inception(inception)
     features, logits = deep.see(torch.zeros(1, 3, 32, 32))
     assert (features.shape, logits.shape) == ((1, 2048), (1, 10))
+    assert not features.is_meta
     assert "10 classes" in deep.name
     assert inception_file(inception.parent) == inception
     assert inception_file(tmp_path) is None
