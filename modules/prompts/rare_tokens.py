@@ -7,6 +7,7 @@ is ordered by how often its pieces were joined, the last 9,000 are the rare ones
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import lru_cache
 from random import Random
 
 from modules.prompts.tokens import Tokenizer
@@ -50,6 +51,7 @@ def split(text: str, tokenizer: Tokenizer) -> Split:
     return Split(pieces=pieces, ids=tuple(tokenizer.encode(text)))
 
 
+@lru_cache(maxsize=4)
 def rare_tokens(tokenizer: Tokenizer) -> tuple[str, ...]:
     """Words of at most three letters that are one rare token each, the commonest first."""
     found = [
