@@ -45,6 +45,8 @@ def main() -> None:
     for package in PLUGIN_PACKAGES:
         plugins.add_package(package)
     serve(reader, writer, plugins)
+    sys.stderr.flush()
+    os._exit(0)  # Python would take seconds to take torch apart, while whoever comes next waits for the memory
 
 
 def _die_with_parent() -> None:

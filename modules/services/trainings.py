@@ -153,13 +153,17 @@ class Trainings:
         return files
 
     def result(self, run: str, name: str, owner: str | None = None) -> Path:
-        """A file that the training made, by its name. Raises NotFound when it is not where it was put any more."""
+        """A file that the training made, by its name with its ending. Raises NotFound when it is not where it was put any more."""
         files = self.one(run, owner).status.get("files") or ()
-        named = [Path(str(one["path"])) for one in files if isinstance(one, dict) and one.get("name") == name]
+        paths = [Path(str(one["path"])) for one in files if isinstance(one, dict) and "path" in one]
         places = self._places
         roots = [places.models, *places.folders("lora"), *places.folders("embedding"), *places.checkpoint_folders]
-        for path in named:
-            if path.is_file() and any(path.resolve().is_relative_to(root.resolve()) for root in roots):
+        for path in paths:
+            if (
+                path.name == name
+                and path.is_file()
+                and any(path.resolve().is_relative_to(root.resolve()) for root in roots)
+            ):
                 return path
         raise NotFound(f"there is no file {name[:80]!r} any more")
 

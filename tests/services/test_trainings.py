@@ -102,9 +102,9 @@ def test_a_full_disk_and_a_result_that_is_gone(opened, monkeypatch, places):
         (places.models / "Lora" / "mycat.safetensors").unlink()
         status = run.folder.path / "status.json"
         for path in (places.models / "Lora" / "mycat.safetensors", places.settings, places.database):
-            status.write_text(json.dumps({"state": "done", "files": [{"name": "x", "path": str(path)}]}))
+            status.write_text(json.dumps({"state": "done", "files": [{"path": str(path)}]}))
             with pytest.raises(NotFound):
-                studio.trainings.result(run.id, "x")
+                studio.trainings.result(run.id, path.name)
 
 
 # -- folders and logs ----------------------------------------------------------------------------------------------------

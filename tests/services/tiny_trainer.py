@@ -107,7 +107,7 @@ class TinyTrainer(tiny_engine.TinyEngine):
             self.status("done", step, steps)
             return events.Finished(job=job.job)
         file = network(Path(self.options.loras) / f"{plan.name or 'it'}.safetensors")
-        files = [{"kind": "lora", "format": "kohya", "name": file.name, "path": str(file), "bytes": 1, "sha256": ""}]
+        files = [{"kind": "lora", "format": "kohya", "name": file.stem, "path": str(file), "bytes": 1, "sha256": ""}]
         self.status("stopped" if step < steps else "done", step, steps, files=files)
         return events.Finished(job=job.job, result=file.name)
 

@@ -1,6 +1,7 @@
 """Trainings as JSON for `/api/v1/training`."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -14,6 +15,7 @@ from modules.web.http.views import job_view
 
 BASE = "/api/v1/training"
 MOST_PICTURES = 200  # of those trained on that a view lists
+OF_SERVER = ("files", "claimed")  # of status.json: with paths of the server; files are told without them
 OF_PLAN = ("name", "method", "model", "class_noun", "identifier", "instance_prompt", "preset", "group", "arm", "dry")
 
 
@@ -35,10 +37,10 @@ def run_view(studio: Studio, run: Run) -> dict[str, Any]:
         "job": job_view(run.job),
         "evaluating": _evaluating(studio, run),
         "plan": plan_fields(run),
-        "status": dict(run.status),
+        "status": {name: value for name, value in run.status.items() if name not in OF_SERVER},
         "numbers": run.folder.last(),
         "measure": run.folder.table("measure.json") or None,
-        "base": run.folder.table("model.json") or None,
+        "base": {name: value for name, value in run.folder.table("model.json").items() if name != "path"} or None,
         "evaluation": run.folder.table("evaluation.json") or None,
         "pictures": _pictures(run),
         "previews": [preview_view(run.id, one) for one in run.folder.previews()],
@@ -116,9 +118,10 @@ def _snapshot(run: str, shots: Shots) -> dict[str, Any]:
 def _files(run: Run) -> list[dict[str, Any]]:
     """The results: where they lie is told by their names among the models, not by paths of the server."""
     every: Iterable[Any] = run.status.get("files") or ()
-    known = [one for one in every if isinstance(one, dict)]
-    return [
-        {key: value for key, value in one.items() if key != "path"}
-        | {"url": f"{BASE}/{run.id}/results/{quote(str(one.get('name', '')), safe='')}"}
-        for one in known
-    ]
+    return [_file(run, one, Path(str(one["path"]))) for one in every if isinstance(one, dict) and "path" in one]
+
+
+def _file(run: Run, told: dict[str, Any], path: Path) -> dict[str, Any]:
+    """`file`: its name with its ending; `url`: to take it along, null for a folder."""
+    url = None if path.is_dir() else f"{BASE}/{run.id}/results/{quote(path.name, safe='')}"
+    return {key: value for key, value in told.items() if key != "path"} | {"file": path.name, "url": url}

@@ -74,7 +74,8 @@ def test_from_the_start_to_the_files(shared, finished):
     assert [one["step"] for one in finished["snapshots"]] == [10, 20, 30]
     assert [one["caption"] for one in finished["pictures"]] == ["sks cat"]
     (file,) = finished["files"]
-    assert (file["name"], "path" in file) == ("mycat.safetensors", False)
+    assert (file["name"], file["file"]) == ("mycat", "mycat.safetensors")
+    assert str(shared.studio.places.data) not in json.dumps(finished), "no paths of the server"
     for url in (file["url"], finished["pictures"][0]["url"], finished["previews"][1]["pictures"][0]):
         assert shared.client.get(url, auth=ANN).status_code == 200, url
     result = shared.client.get(file["url"], auth=ANN)
