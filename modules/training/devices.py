@@ -157,10 +157,8 @@ def accompanied(
             other.start()
         _wait_for(others, here)
         with joined(0, len(devices), port, devices[0]):
-            try:
-                yield
-            finally:
-                _end(others)  # before the group is left, which may wait for them
+            yield
+            _end(others, 2.0)  # they have taken their last step too, or wait for one that never comes
     finally:
         _end(others)
 
@@ -174,10 +172,10 @@ def _wait_for(others: Sequence[Any], here: Any) -> None:
         here.recv()
 
 
-def _end(others: Sequence[Any]) -> None:
+def _end(others: Sequence[Any], patience: float = 0.0) -> None:
     for other in others:
         if other.pid is not None:
-            other.join(timeout=2)  # it has taken its last step too, or waits for one that never comes
+            other.join(timeout=patience)
             other.kill()
             other.join()
 
