@@ -1,6 +1,6 @@
 /* The form: about six basic fields, and every other one folded in a section, derived from the server's list. */
 
-const SHOWN_ABOVE = new Set(["method", "model", "name", "class_noun", "identifier", "instance_prompt", "max_train_steps", "with_prior_preservation", "folder"]);
+const SHOWN_ABOVE = new Set(["method", "model", "name", "class_noun", "identifier", "instance_prompt", "max_train_steps", "learning_rate", "num_vectors", "with_prior_preservation", "folder"]);
 const IN_PRIOR = new Set(["prior_loss_weight", "class_prompt", "num_class_images", "class_source", "class_sampler", "class_steps", "class_cfg_scale", "class_seed"]);
 
 /* One control for a field of the list: its label, its help, what is wrong with it. */
@@ -111,9 +111,9 @@ class Token {
     if (!text.trim()) return this.pieces.show("");
     const told = await ask(`${API}/tokens?text=${encodeURIComponent(text)}`).catch(() => null);
     if (number !== tokenNumber || !told) return;
-    const { pieces, remarks = [] } = told;
+    const { pieces, remarks = [], level = "amber" } = told;
     const words = pieces.length === 1 ? "one token" : `${pieces.length} tokens`;
-    this.pieces.show([pieces, remarks], ...pieces.map((one) => element("code", { class: "tr-piece", textContent: one })), element("span", { class: "at-note", textContent: ` ${words}` }), ...remarks.map((one) => element("span", { class: "tr-remark", textContent: one })));
+    this.pieces.show([pieces, remarks], ...pieces.map((one) => element("code", { class: "tr-piece", textContent: one })), element("span", { class: "at-note", textContent: ` ${words}` }), ...remarks.map((one) => element("span", { class: "tr-remark", "data-level": level, textContent: one })));
   }
   async look() {
     this.draw.disabled = true;
@@ -228,7 +228,7 @@ function fieldSection(name, fields) {
   paint();
   return made;
 }
-const SECTIONS = { Data: "Pictures", Prior: "Prior preservation", Network: "LoRA and embedding", Preview: "Previews", Memory: "Speed and memory" };
+const SECTIONS = { Network: "LoRA and embedding", Optimizer: "Learning", Memory: "Speed and memory", Result: "Afterwards" };
 const sectionWords = (name) => SECTIONS[name] ?? name;
 
 function previewField() {

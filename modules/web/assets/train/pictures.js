@@ -103,7 +103,7 @@ class Pictures {
   }
   emptyZone() {
     const words = element("p", {}, element("b", { textContent: "Drop 3 to 20 pictures of your subject here" }), element("br"), "or paste them. Different places, light and poses; nothing else that is the same in all of them.");
-    return element("div", { class: "tr-empty" }, words, tools(primary("Choose pictures…", () => this.files.click()), button("A whole folder…", () => this.folder.click(), { help: "With its .txt or .caption files" }), button("Folder on the server…", () => this.askFolder()), button("Try it with example pictures", () => useExample(), { help: "A subject of the starter's world that it has never seen" })));
+    return element("div", { class: "tr-empty" }, words, tools(primary("Choose pictures…", () => this.files.click()), button("A whole folder…", () => this.folder.click(), { help: "With its .txt or .caption files" }), button("Folder on the server…", () => this.askFolder()), train.form.example !== false && button("Try it with example pictures", () => useExample(), { help: "A subject of the starter's world that it has never seen" })));
   }
   addTools() {
     const clear = () => {
@@ -126,7 +126,7 @@ class Pictures {
         said.replaceChildren(problemCard(trouble.message));
       }
     };
-    const form = element("form", { class: "tr-form", onsubmit: (event) => (event.preventDefault(), take()) }, note("On the machine that Atelier runs on. Captions beside the pictures (.txt, .caption) come along; folders named like 10_sks cat are understood."), path, said, tools(element("button", { type: "submit", class: "tr-primary", textContent: "Take these pictures" })));
+    const form = element("form", { class: "tr-form", onsubmit: (event) => (event.preventDefault(), take()) }, note(`On the machine that Atelier runs on${train.form.folder?.any === false ? `, inside ${train.form.folder.open}` : ""}. Captions beside the pictures (.txt, .caption) come along; folders named like 10_sks cat are understood.`), path, said, tools(element("button", { type: "submit", class: "tr-primary", textContent: "Take these pictures" })));
     const made = sheet("Folder on the server", form);
     path.focus();
   }

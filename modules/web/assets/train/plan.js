@@ -4,8 +4,9 @@ const { element, ask, hear, tell, memory, address, by, setText, seconds, copy, p
 const { shelf, sizeWords, Trouble, SENT_KINDS, asPng, takesFiles, fetched, upload, writing, model, ENDED, sentenceCase, options } = atelier.shared;
 
 const API = "api/v1/training";
-const EMPTY = { values: {}, preset: "", pictures: [] /* {id, name, caption, crop} */, own: [] /* class pictures: {id, name} */ };
-const DRAFT = { ...EMPTY, ...memory.get("train.draft", {}) };
+/* `pictures`: {id, name, caption, source, crop}; `own`: class pictures, {id, name}. */
+const empty = () => ({ values: {}, preset: "", pictures: [], own: [] });
+const DRAFT = { ...empty(), ...memory.get("train.draft", {}) };
 
 const train = (atelier.train = { form: null, presets: [], methods: [], known: {}, check: null, checking: false, trouble: "", refused: [], coming: 0 });
 
@@ -116,7 +117,6 @@ async function checkNow() {
     const read = await ask(`${API}/check`, { method: "POST", body: plan(), seconds: 60 });
     if (number !== checkNumber) return;
     Object.assign(train, { check: read, trouble: "" });
-    takeCaptions(read);
   } catch (trouble) {
     if (number !== checkNumber) return;
     if (!(trouble instanceof Trouble)) throw trouble;
@@ -131,27 +131,23 @@ const verdictOf = (one) => train.check?.pictures?.find((told) => told.id === one
 const cropOf = (one) => one.crop ?? verdictOf(one)?.crop;
 const problemsOf = (name) => (train.check?.problems ?? []).filter((one) => one.field === name);
 
-/* Captions that the server found beside or in the pictures' names, until somebody writes another. */
-function takeCaptions({ pictures = [] }) {
-  const found = new Map(pictures.map((one) => [one.id, one]));
-  for (const one of DRAFT.pictures) {
-    const seen_ = found.get(one.id);
-    if (seen_?.caption && one.caption === undefined) Object.assign(one, { caption: seen_.caption, source: seen_.caption_source });
-  }
-}
-
-/* Fields that another part of the plan follows: {label, changes}. */
+/* What a sentence's button does: {label, changes}; of pictures it names those that stay. */
 function applyFix({ changes }) {
   const { pictures, ...others } = changes;
+  for (const name of ["instance_prompt", "class_prompt"]) if (!DRAFT.values[name]) delete others[name]; /* composed anyway */
   if (pictures) DRAFT.pictures = DRAFT.pictures.filter((one) => pictures.includes(one.id));
   change(others);
 }
 
 /* -- the server's lists ------------------------------------------------------------------------------------------------------------ */
 
+const METHOD_ORDER = ["lora", "dreambooth", "textual_inversion", "custom_diffusion"]; /* then those of extensions */
+
 async function loadForm() {
   const form = await ask(`${API}/form`, { seconds: 60 });
-  Object.assign(train, { form, presets: form.presets ?? [], methods: form.methods ?? [], known: Object.fromEntries(form.fields.map((one) => [one.name, one])) });
+  const place = ({ name }) => (METHOD_ORDER.indexOf(name) + 1 || 99);
+  const methods = (form.methods ?? []).toSorted((a, b) => place(a) - place(b));
+  Object.assign(train, { form, presets: form.presets ?? [], methods, known: Object.fromEntries(form.fields.map((one) => [one.name, one])) });
   tell("train form");
 }
 

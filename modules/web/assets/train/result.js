@@ -66,7 +66,8 @@ async function deleteRun(view) {
 
 /* -- files -------------------------------------------------------------------------------------------------------------------------- */
 
-function fileRow({ name, kind, format, bytes, sha256, url }) {
+function fileRow({ name: stem_, file, kind, format, bytes, sha256, url }) {
+  const name = file ?? stem_;
   const facts = [FORMAT_WORDS[format] ?? format, bytes && sizeWords(bytes), sha256 && `SHA-256 ${sha256.slice(0, 10)}`];
   const get = url && element("a", { class: "at-quiet-button", href: link(url), download: "", textContent: "Download", "aria-label": `Download ${name}` });
   return element("li", {}, element("span", { class: "tr-file" }, element("b", { textContent: name }), element("span", { class: "at-note", textContent: facts.filter(Boolean).join(" · "), title: sha256 ?? "" }), element("span", { class: "at-note", textContent: KIND_FOLDER[kind] ? `in ${KIND_FOLDER[kind]}` : "" })), get);

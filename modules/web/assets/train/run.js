@@ -105,7 +105,10 @@ class RunPage {
   hear(what, told) {
     if (what === "trouble") return this.lost(told);
     if (what === "view") this.paint(told);
-    if (what === "numbers" && this.view) this.paintLive(this.view), this.loss.paint(), this.rate.paint();
+    if (what !== "numbers" || !this.view) return;
+    this.rate.place.hidden = !told.length;
+    for (const chart of [this.loss, this.rate]) chart.paint();
+    this.paintLive(this.view);
   }
   lost(trouble) {
     if (trouble.status === 404) return this.place.replaceChildren(problemCard(trouble.message), tools(button("All runs", () => showPart("runs"))));
@@ -263,7 +266,7 @@ class Previews {
     const last = steps.at(-1);
     if (!fits) return this.keep.show("");
     const words = snapshot === now.step ? "Use this snapshot" : `Use the snapshot of step ${snapshot}`;
-    this.keep.show([words, snapshot === last], snapshot === last && view.state === "done" ? note("This is the result.") : button(words, () => this.publish(snapshot), { help: "Puts its files among the models, beside those of the last step" }));
+    this.keep.show([words, snapshot === last], snapshot === last && (view.files ?? []).length ? note("This is the result.") : button(words, () => this.publish(snapshot), { help: "Puts its files among the models, beside those of the last step" }));
   }
   async publish(snapshot) {
     await attempted(async () => {

@@ -72,7 +72,7 @@ class RunRow {
     const step = view.numbers?.step ?? view.step ?? 0;
     const steps = view.numbers?.steps ?? view.steps ?? 0;
     const facts = [methodWords(plan.method), steps ? `${step.toLocaleString()} of ${steps.toLocaleString()} steps` : "", view.numbers ? `loss ${number(view.numbers.loss)}` : "", view.numbers?.seconds ? seconds(view.numbers.seconds) : "", when(view.created)];
-    const result = state === "failed" ? sentenceOf(view) : (view.files ?? []).map((one) => one.name).join(", ");
+    const result = state === "failed" ? sentenceOf(view) : (view.files ?? []).map((one) => one.file ?? one.name).join(", ");
     this.words.show([plan.name, state, facts, result], element("span", { class: "tr-line" }, element("b", { textContent: runName(view) }), stateChip(state), plan.preset && note(plan.preset)), note(facts.filter(Boolean).join(" · ")), result && note(result, { class: state === "failed" ? "tr-failed" : "at-note" }));
   }
 }
