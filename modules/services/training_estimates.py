@@ -11,7 +11,7 @@ from modules.core.training import TrainingPlan
 
 WHOLE = ("dreambooth", "custom_diffusion")
 LEARNS = {"dreambooth": 0.8, "custom_diffusion": 0.05}  # parts of a checkpoint's numbers
-LORA_EACH = 0.0001  # of a checkpoint's numbers for each rank: attention of Stable Diffusion 1, and about so for others
+LORA_EACH = 0.0002  # of a checkpoint's numbers for each rank: attention of Stable Diffusion 1, and about so for others
 TARGETS = {"attention": 1.0, "attention and feed-forward": 2.5, "all linear and convolution": 5.0}
 EMBEDDING = 100_000  # numbers, at most
 NUMBER = {"fp16": 2, "bf16": 2, "fp32": 4}  # bytes in the files

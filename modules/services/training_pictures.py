@@ -4,6 +4,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from modules.core.errors import InvalidImage, NotFound
 from modules.core.training import TrainingPlan
@@ -145,10 +146,16 @@ def crop_of(plan: TrainingPlan, looked: Looked, resolution: int) -> Box:
         width, height = nearest(looked.width, looked.height, sizes(resolution, DOWNSCALE))
         shape = width / height
     if plan.crop == "focal":
-        return focal_box(looked.small, shape)
+        return _focal(looked, shape)
     wide = looked.width / looked.height
     x, y = (round((1 - shape / wide) / 2, 4), 0.0) if wide > shape else (0.0, round((1 - wide / shape) / 2, 4))
     return x, y, round(1 - x, 4), round(1 - y, 4)
+
+
+@lru_cache(maxsize=MOST_REMEMBERED)
+def _focal(looked: Looked, shape: float) -> Box:
+    """A page asks again with every key that is pressed."""
+    return focal_box(looked.small, shape)
 
 
 def _of_file(looked: Looked, resolution: int) -> list[Remark]:
