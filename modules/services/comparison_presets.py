@@ -112,7 +112,7 @@ def plan_of_arm(comparison: Comparison, arm: Arm, plan: TrainingPlan, seed: int,
         seed=seed,
         group=group,
         arm=arm.arm,
-        evaluate=plan.evaluate or comparison.pack,
+        evaluate=comparison.pack,
     )
 
 

@@ -26,6 +26,7 @@ from modules.services.queue import Queue
 from modules.services.trainings_folder import RunFolder
 from modules.services.trainings_log import last
 from modules.storage.records import Job
+from modules.training.packs import PACKS
 
 FOLDER = "comparisons"
 GROUP = re.compile("[0-9a-f]{12}")
@@ -98,14 +99,21 @@ class Comparisons:
         self._folder = places.training / FOLDER
 
     def begin(
-        self, name: str, plan: TrainingPlan, owner: str = "", *, seeds: Sequence[int] = SEEDS, arms: Sequence[Arm] = ()
+        self,
+        name: str,
+        plan: TrainingPlan,
+        owner: str = "",
+        *,
+        seeds: Sequence[int] = SEEDS,
+        arms: Sequence[Arm] = (),
+        pack: str = "",
     ) -> Group:
-        """Queue every arm with every seed. `arms`: own ones instead of the comparison's.
+        """Queue every arm with every seed. `arms`, `pack`: own ones instead of the comparison's.
 
         Raises InvalidRequest, QueueFull, NoModel; then nothing of it stays in the queue.
         """
         comparison = comparison_of(name)
-        comparison = replace(comparison, arms=tuple(arms)) if arms else comparison
+        comparison = replace(comparison, arms=tuple(arms) or comparison.arms, pack=pack or comparison.pack)
         _check(comparison, seeds)
         plan = replace(plan, model=plan.model or self._desk.current_model().title)
         group = secrets.token_hex(6)
@@ -215,6 +223,9 @@ def _check(comparison: Comparison, seeds: Sequence[int]) -> None:
     if not 1 <= len(seeds) <= MOST_SEEDS or len(set(seeds)) != len(seeds) or not all(0 <= one < 2**32 for one in seeds):
         message = f"Give 1 to {MOST_SEEDS} seeds, each of its own and not below 0."
         raise InvalidRequest(Problem(field="seeds", message=message))
+    if comparison.pack not in PACKS:
+        message = f"No prompts are called {comparison.pack[:80]!r}; there are {', '.join(PACKS)}."
+        raise InvalidRequest(Problem(field="pack", message=message))
     names = [one.arm for one in comparison.arms]
     if not 2 <= len(names) <= MOST_ARMS or len(set(names)) != len(names):
         message = f"A comparison has 2 to {MOST_ARMS} arms, each with a name of its own."
@@ -230,7 +241,7 @@ def _kept(group: str, comparison: Comparison, plan: TrainingPlan, owner: str) ->
         "preset": comparison.name,
         "label": comparison.label,
         "note": comparison.note,
-        "pack": plan.evaluate or comparison.pack,
+        "pack": comparison.pack,
         "owner": owner,
         "created": time.time(),
         "plan": to_json(plan),

@@ -145,8 +145,10 @@ def test_prior_preservation_on_and_off(studio, comparisons):
 
 def test_own_arms(studio, comparisons):
     arms = [Arm(arm="r4", label="Rank 4", changes={"rank": 4}), Arm(arm="r32", label="Rank 32", changes={"rank": 32})]
-    group = comparisons.begin("prior", plan_for(studio), seeds=(1,), arms=arms)
+    plan = plan_for(studio, evaluate="quick")
+    group = comparisons.begin("prior", plan, seeds=(1,), arms=arms, pack="full")
     assert [studio.queue.job(one.run).request.rank for one in group.members] == [4, 32]
+    assert {studio.queue.job(one.run).request.evaluate for one in group.members} == {group.pack} == {"full"}
     assert group.labels == {"r4": "Rank 4", "r32": "Rank 32"}
     comparisons.cancel(group.group)
 
@@ -162,6 +164,7 @@ def test_each_comparison_says_what_it_is(name):
     ("known", "field", "sentence"),
     [
         ({"name": "subject2subjec"}, "preset", "did you mean 'subject2subject'"),
+        ({"pack": "quik"}, "pack", "there are quick, full, subject2subject"),
         ({"seeds": ()}, "seeds", "1 to 10 seeds"),
         ({"seeds": (1, 1)}, "seeds", "each of its own"),
         ({"seeds": (-1,)}, "seeds", "not below 0"),

@@ -46,7 +46,10 @@ class OwnArm(BaseModel):
 
 
 class Asked(BaseModel):
-    """`plan`: what all arms share, as `POST /api/v1/training` takes it. `seeds`: how many, or which."""
+    """`plan`: what all arms share, as `POST /api/v1/training` takes it; its `seed` and `evaluate` do not count here.
+
+    `seeds`: how many, or which. `pack`: the prompts to measure with, those of the comparison if empty.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -57,6 +60,7 @@ class Asked(BaseModel):
         | Annotated[list[Annotated[int, Field(ge=0, lt=2**32)]], Field(min_length=1, max_length=MOST_SEEDS)]
     ) = len(SEEDS)
     arms: Annotated[list[OwnArm], Field(max_length=MOST_ARMS)] = []
+    pack: Name = ""
 
 
 @hookimpl
@@ -81,7 +85,8 @@ def _add_beginning(router: APIRouter, comparisons: Comparisons) -> None:
         """Queue every arm with every seed; each is measured at its end with the same prompts and seeds."""
         seeds = list(range(1, body.seeds + 1)) if isinstance(body.seeds, int) else body.seeds
         arms = [_arm(one) for one in body.arms]
-        return group_view(comparisons.begin(body.preset, plan_of(body.plan), owner, seeds=seeds, arms=arms))
+        plan = plan_of(body.plan)
+        return group_view(comparisons.begin(body.preset, plan, owner, seeds=seeds, arms=arms, pack=body.pack))
 
     @router.post("/{group}/cancel")
     def cancel(group: str, owner: Owner) -> dict[str, Any]:
