@@ -193,7 +193,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--big", action="store_true", help="Stable Diffusion 1.5's size; 30 GB of memory")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--precision", default="no", choices=("no", "bf16", "fp16", "auto"))
+    parser.add_argument("--precision", default="no", choices=("no", "bf16"))
     parser.add_argument("--pairs", type=int, default=7)
     parser.add_argument("--steps", type=int, default=4, help="in each block")
     parser.add_argument("--losses", type=int, default=30, help="steps of the second run")

@@ -80,8 +80,8 @@ def save(folder: Path, position: Position, learner: Learner, plan: TrainingPlan)
 def _write(part: Path, tensors: Mapping[str, Tensor], known: Mapping[str, Any]) -> None:
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    # safetensors stores no strides: what is not in plain order would come back in another one
-    save_file({name: one.contiguous() for name, one in tensors.items()}, part / TENSORS)
+    # safetensors takes plain order only; brought into it beside the device, whose memory may be nearly full
+    save_file({name: one.cpu().contiguous() for name, one in tensors.items()}, part / TENSORS)
     (part / STATE).write_text(json.dumps({**known, "sha256": _digest(part / TENSORS)}))
     for name in (TENSORS, STATE):
         with (part / name).open("rb+") as file:
@@ -191,7 +191,7 @@ def _with_tensors(value: Any, tensors: Mapping[str, Tensor]) -> Any:
     if not isinstance(value, dict):
         return value
     if "tensor" in value:
-        return tensors[value["tensor"]].clone()
+        return tensors[value["tensor"]]
     if "tuple" in value:
         return tuple(_with_tensors(one, tensors) for one in value["tuple"])
     return {key: _with_tensors(one, tensors) for key, one in value["pairs"]}
