@@ -6,6 +6,7 @@ from io import BytesIO
 
 import pytest
 from e2e.conftest import Visitor, serving
+from e2e.test_looks_and_keys import SMALL_TARGETS, UNNAMED
 from playwright.sync_api import Page, expect
 
 from modules.starter.spec import Spec
@@ -157,12 +158,8 @@ def test_a_drop_settings_as_a_file_and_a_narrow_page(page, tmp_path):
     expect(page.locator("#train_rank")).to_have_value("4")
     page.set_viewport_size({"width": 390, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    small = page.evaluate(
-        "[...document.querySelectorAll('#train_tab button, #train_tab select, #train_tab input:not([type=file])')]"
-        ".filter(one => one.offsetParent && one.getBoundingClientRect().height < 44 && !one.closest('.tr-tick'))"
-        ".map(one => one.outerHTML)"
-    )
-    assert small == []
+    assert page.evaluate(SMALL_TARGETS) == []
+    assert page.evaluate(UNNAMED) == []
 
 
 def test_a_run_that_is_not_there(browser, server):

@@ -131,7 +131,7 @@ class RunPage {
   paintTrouble(view) {
     const failed = view.state === "failed";
     const sentence = sentenceOf(view);
-    const last = failed && view.snapshots?.length ? ` The last good snapshot, of step ${snapshotSteps(view).at(-1)}, is kept.` : "";
+    const last = failed && view.snapshots?.length && !/kept/.test(sentence) ? ` The last good snapshot, of step ${snapshotSteps(view).at(-1)}, is kept.` : "";
     this.trouble.show([failed, sentence], failed ? problemCard(`${sentence || "This training failed."}${last}`, view.detail ?? "") : null);
   }
   paintInputs(view) {
