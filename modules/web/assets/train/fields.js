@@ -161,9 +161,12 @@ class Methods {
     this.place.replaceChildren(...this.buttons);
     this.paint();
   }
-  /* Formats belong to a method. */
+  /* Formats and rates belong to a method, and the paper's has the class preserved. A preset of another method is left. */
   take(name) {
-    change({ method: name, formats: undefined });
+    if (name === value("method")) return;
+    const preset = train.presets.find((one) => one.name === DRAFT.preset);
+    if (preset && (preset.values.method ?? usual("method")) !== name) DRAFT.preset = "";
+    change({ method: name, formats: undefined, learning_rate: undefined, text_encoder_lr: undefined, with_prior_preservation: name === "dreambooth" || undefined });
   }
   paint() {
     for (const one of this.buttons) {

@@ -140,8 +140,9 @@ class Comparisons {
   constructor() {
     this.offers = new Part("div", { class: "tr-offers" });
     this.list = element("div", { class: "tr-groups" });
+    this.seeds = choice([1, 2, 3, 5, 10].map((one) => [one, counted(one, "seed")]), 3, () => {}, "Seeds: how often each way is trained");
     this.groups = new Map();
-    this.place = element("section", { "aria-label": "Comparisons" }, heading("Compare methods"), note("Trains several ways on the pictures of New training, measures each, and makes a table. On the starter this takes from a quarter of an hour."), this.offers.place, this.list);
+    this.place = element("section", { "aria-label": "Comparisons" }, heading("Compare methods", this.seeds), note("Trains several ways on the pictures of New training, measures each, and makes a table. On the starter this takes from a quarter of an hour."), this.offers.place, this.list);
     this.load();
   }
   async load() {
@@ -156,7 +157,7 @@ class Comparisons {
   async begin(preset) {
     if (!DRAFT.pictures.length) return sayInToast("Add pictures under New training first; the example's will do.");
     await attempted(async () => {
-      const made = await send(`${API}/compare`, { preset, plan: plan() });
+      const made = await send(`${API}/compare`, { preset, plan: plan(), seeds: Number(this.seeds.value) });
       this.add(made, true);
     });
   }
