@@ -1,6 +1,7 @@
 """Where requests come in: texts and names resolved, values checked, then queued. What cannot be done is refused here."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from modules.core.errors import InvalidRequest, NoModel, NotFound, Problem
@@ -23,6 +24,7 @@ from modules.services.resolving import Resolver
 from modules.services.settings import Settings
 from modules.services.styles import Styles
 from modules.services.texts import resolved as with_texts
+from modules.services.training_estimates import estimate
 from modules.services.wildcards import Wildcards
 from modules.storage.records import Job
 
@@ -65,7 +67,7 @@ class Desk:
             request = with_texts(request, self.styles, self.wildcards, strip_comments=strip)
         request = request.checked()
         self._check_inputs(request)
-        self.gallery.check_room()
+        self.gallery.check_room(self._bytes_for(request))
         return self.queue.submit(KINDS[type(request)], request, owner=owner, label=_label(request), id=id)
 
     def current_model(self) -> ModelRecord:
@@ -93,6 +95,13 @@ class Desk:
         if not isinstance(plan, TrainingPlan):
             raise InvalidRequest(Problem(field="run", message=f"There is no training {request.run[:80]!r}."))
         return replace(request, model=plan.model)
+
+    def _bytes_for(self, request: Request) -> int:
+        """What it leaves on the disk, where that is much."""
+        if not isinstance(request, TrainingPlan) or request.dry:
+            return 0
+        model = self.resolver.model(request.model)
+        return estimate(request, model.size, Path()).disk
 
     def _check_inputs(self, request: Request) -> None:
         for id in request.inputs:

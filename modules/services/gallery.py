@@ -73,12 +73,12 @@ class Gallery:
         """Its file. Raises NotFound when somebody removed it."""
         return inside(self._places.outputs, picture.path)
 
-    def check_room(self) -> None:
-        """Raise StorageFailed when the disk is so full that new work should not be begun."""
-        free = shutil.disk_usage(self._places.outputs).free
-        if free < SPARE_BYTES:
+    def check_room(self, more: int = 0) -> None:
+        """Raise StorageFailed when the disk is so full that new work, which needs `more` bytes, should not be begun."""
+        free, needed = shutil.disk_usage(self._places.outputs).free, SPARE_BYTES + more
+        if free < needed:
             raise StorageFailed(
-                f"the disk is full: {free >> 20} MB are free, {SPARE_BYTES >> 20} are needed; make room and try again."
+                f"the disk is full: {free >> 20} MB are free, {needed >> 20} are needed; make room and try again."
             )
 
     def recover(self) -> None:

@@ -60,6 +60,10 @@ class Resolver:
             return _changed(request, {"model": self._model})
         return request
 
+    def model(self, name: str) -> ModelRecord:
+        """The checkpoint with this title or name. Raises UnknownName."""
+        return self._library.find(name)
+
     def current_model(self) -> ModelRecord:
         """The model that draws when a request names none: the chosen one, --ckpt, else the first usable.
 

@@ -2,35 +2,35 @@
 
 import json
 import os
+import random
 import signal
+import subprocess
+import sys
 import time
-from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from services.small_things import eventually, gone, web_plugins, write_checkpoint
 from services.training_things import TINY_TRAINER, picture, plan_for, trainer
 
-from modules.core.flags import parse_flags
+from modules.core.flags import ROOT
 from modules.core.requests import ImageRequest
 from modules.services.build import open_studio
 
+SERVER = (sys.executable, str(Path(__file__).with_name("training_server.py")))
+
 
 @pytest.fixture
-def open_training(places):
-    """A function that opens a studio whose engines also train; closed at the end of the test at the latest."""
+def opened(flags, places):
+    """A function that opens a studio whose engines also train, to be used as a `with` block."""
     write_checkpoint(places.models / "Stable-diffusion" / "tiny.safetensors", {"modelspec.resolution": "64x96"}, 200)
-    with ExitStack() as closing:
-
-        def opened():
-            flags = parse_flags(["--data-dir", str(places.data), "--use-cpu", "all"], {})
-            return closing.enter_context(open_studio(flags, places, web_plugins(), engine_command=TINY_TRAINER))
-
-        yield opened
+    return lambda: open_studio(flags, places, web_plugins(), engine_command=TINY_TRAINER)
 
 
 @pytest.fixture
-def studio(open_training):
-    return open_training()
+def studio(opened):
+    with opened() as studio:
+        yield studio
 
 
 def request(prompt: str = "", **values) -> ImageRequest:
@@ -39,6 +39,12 @@ def request(prompt: str = "", **values) -> ImageRequest:
 
 def train(studio, **fields):
     return studio.desk.submit(plan_for(studio, **fields))
+
+
+def steps_of(studio, job) -> list[int]:
+    """The steps in the run's log."""
+    lines = studio.trainings.one(job.id).folder.log.read_text().splitlines()
+    return [json.loads(line)["step"] for line in lines]
 
 
 def ended(studio, job, seconds: float = 30):
@@ -141,9 +147,7 @@ def test_a_dead_trainer_goes_on_from_its_checkpoint(studio, places):
     job = train(studio, class_noun="crash-once cat")
     done = ended(studio, job)
     assert (done.state, done.attempts) == ("done", 2)
-    folder = studio.trainings.one(job.id).folder
-    steps = [json.loads(line)["step"] for line in folder.log.read_text().splitlines()]
-    assert steps == [*range(1, 31)]
+    assert steps_of(studio, job) == [*range(1, 31)]
 
 
 def test_kill_9_of_the_trainer_at_random_moments(studio):
@@ -155,7 +159,7 @@ def test_kill_9_of_the_trainer_at_random_moments(studio):
         os.kill(pid, signal.SIGKILL)
         eventually(lambda pid=pid: trainer(studio).pid not in (0, pid))
     assert ended(studio, job).state == "done"
-    assert len(studio.trainings.one(job.id).folder.log.read_text().splitlines()) == 40
+    assert steps_of(studio, job) == [*range(1, 41)]
 
 
 def test_a_training_that_kills_its_process_fails_and_the_pictures_behind_are_drawn(studio):
@@ -175,16 +179,48 @@ def test_a_trainer_that_cannot_start(studio, monkeypatch):
     assert ended(studio, studio.desk.submit(request("behind"))).state == "done"
 
 
-def test_a_stopped_server_goes_on_with_it_at_its_next_start(open_training, studio):
-    job = train(studio, max_train_steps=80)
-    eventually(lambda: studio.trainings.one(job.id).folder.last())
-    before = time.monotonic()
-    studio.engines.stop()
-    assert time.monotonic() - before < 3
-    waiting = studio.queue.job(job.id)
-    assert (waiting.state, waiting.attempts) == ("waiting", 0), "nobody is to blame"
-    pid = trainer(studio).pid
-    assert pid == 0
+def test_a_stopped_server_goes_on_with_it_at_its_next_start(opened):
+    with opened() as studio:
+        job = train(studio, max_train_steps=80)
+        eventually(lambda: studio.trainings.one(job.id).folder.last())
+        before = time.monotonic()
+        studio.engines.stop()
+        assert time.monotonic() - before < 3
+        waiting = studio.queue.job(job.id)
+        assert (waiting.state, waiting.attempts, trainer(studio).pid) == ("waiting", 0, 0), "nobody is to blame"
+        reached = studio.trainings.one(job.id).folder.last()["step"]
+    with opened() as studio:
+        done = ended(studio, job)
+        assert (done.state, done.attempts) == ("done", 1)
+        assert steps_of(studio, job) == [*range(1, 81)]
+        assert reached < 80
+
+
+def test_kill_9_of_the_server_while_it_trains(opened, places):
+    """Rows 2 and 3, with the stand-in: no orphan, nothing lost but what came after the last checkpoint."""
+    dice = random.Random(3)
+    for _ in range(2):
+        id, pid = run_and_kill(places.data, dice.uniform(0, 0.3))
+        eventually(lambda pid=pid: gone(pid), seconds=20)
+    with opened() as studio:
+        (run,) = studio.trainings.every()
+        assert run.id == id
+        done = ended(studio, run.job)
+        assert (done.state, done.attempts) == ("done", 1)
+        assert steps_of(studio, run.job) == [*range(1, 61)]
+        assert studio.shelf.find("lora", "mycat").size
+
+
+def run_and_kill(data: Path, after: float) -> tuple[str, int]:
+    """Let a server train for some seconds; answers the job's id and the trainer's pid."""
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+    process = subprocess.Popen([*SERVER, str(data)], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+    words = [process.stdout.readline().split(), process.stdout.readline().split()]
+    time.sleep(after)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    return words[0][1], int(words[1][1])
 
 
 def test_a_picture_that_is_missing(studio, places):

@@ -12,6 +12,7 @@ from modules.core.training import EvaluationRequest
 from modules.services import trainings_log as logs
 from modules.services.build import open_studio
 from modules.services.inputs import inputs_needed
+from modules.services.training_estimates import Estimate
 from modules.services.trainings_folder import RunFolder, removed_runs
 from modules.services.trainings_publish import checked_name
 
@@ -189,3 +190,11 @@ def test_names_that_a_file_may_have():
         "Мурка v1.0 (best)",
         "猫",
     ]
+
+
+def test_a_disk_too_small_for_the_training_is_said_before(opened, monkeypatch):
+    with opened() as studio:
+        monkeypatch.setattr("modules.services.desk.estimate", lambda *known: Estimate(disk=1 << 60, memory=0, free=0))
+        with pytest.raises(StorageFailed, match="the disk is full"):
+            studio.trainings.begin(plan_for(studio))
+        assert studio.queue.jobs() == ()
