@@ -18,7 +18,7 @@ from modules.core.files import write_atomically
 from modules.core.requests import FileRecord, ImageRequest, ModelRecord
 from modules.core.training import EvaluationRequest, TrainingPlan
 from modules.engine.albums import Album, OnPicture, linked, pixels
-from modules.engine.instruments import instruments_for, words_for
+from modules.engine.instruments import instruments_for
 from modules.engine.job import JobContext
 from modules.engine.models import Loaded
 from modules.engine.training.classes import cfg_scale, hash_of
@@ -82,9 +82,9 @@ def run(request: EvaluationRequest, context: JobContext) -> None:
     folder = Folder(context.training, request.run)
     work = _Work(request=request, context=context, folder=folder, learned=_found(folder, request))
     loaded = context.models.fresh(work.record, half=work.half)
-    words, training = words_for(loaded, context), work.training
+    training = work.training
     instruments, missing = _instruments(loaded, training, context)
-    prompts = prompts_of(request.pack, work.plan, words, work.noun)
+    prompts = prompts_of(request.pack, work.plan, instruments and instruments.words, work.noun)
     told = _told(context, 2 * len(prompts) * len(work.seeds))
     before = work.of_base(loaded, prompts, told)
     if work.learned.kind == CHECKPOINT:  # takes the base model's place in memory

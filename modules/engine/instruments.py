@@ -1,9 +1,9 @@
 """What can look at a model's pictures here: CLIP, the judge and the probe of the starter's world, Inception."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -15,11 +15,12 @@ from modules.engine.job import JobContext
 from modules.engine.models import Loaded
 from modules.families.clip_folder import is_clip, load_clip_folder
 from modules.families.clip_vision import fits, image_features, load_clip, text_features
-from modules.families.judge import SIDE, Judge, load_identity, load_judge
+from modules.families.judge import SIDE, IdentityProbe, Judge, load_identity, load_judge
 from modules.training.evidence import Deep, Eye, Instruments
 from modules.training.inception import inception_file, load_inception
 from modules.training.packs import Words
 
+Network = TypeVar("Network")
 VISION, JUDGE, PROBE = "clip_vision.safetensors", "judge.safetensors", "identity.safetensors"
 CLIP, INCEPTION = "CLIP", "inception"  # folders below models/
 AT_ONCE = 64  # pictures
@@ -32,8 +33,7 @@ NO_CLIP = (
 def instruments_for(base: Loaded, training: Tensor, context: JobContext) -> Instruments:
     """All there are for a base model. training: the pictures that were learned from, (n, 3, h, w) of -1 to 1.
 
-    Raises NotFound when there is no CLIP, InvalidModelFile for one that is broken. A broken Inception costs itself, with
-    a remark.
+    Raises NotFound when there is no CLIP, InvalidModelFile for one that is broken.
     """
     half = beside(context, VISION)
     deep = _deep(context)
@@ -46,14 +46,6 @@ def instruments_for(base: Loaded, training: Tensor, context: JobContext) -> Inst
     return Instruments(
         extractor=towers.name, image=towers.image, text=towers.text, sharpness=towers.sharpness, deep=deep
     )
-
-
-def words_for(base: Loaded, context: JobContext) -> Words | None:
-    """What the model's world has names for; None when no judge knows it."""
-    half, judge = beside(context, VISION), beside(context, JUDGE)
-    if half is None or judge is None or not fits(half, base.built.text_encoder):
-        return None
-    return _words(load_judge(judge))
 
 
 def sized(images: Tensor, side: int) -> Tensor:
@@ -75,8 +67,8 @@ def _of_the_starter(base: Loaded, half: Path, training: Tensor, context: JobCont
     def text(captions: Sequence[str]) -> Tensor:
         return text_features(model, ids_of(captions, tokenizer))
 
-    judge_file, probe_file = beside(context, JUDGE), beside(context, PROBE)
-    judge = load_judge(judge_file) if judge_file else None
+    judge = _unless_broken(load_judge, beside(context, JUDGE), context)
+    probe = _unless_broken(load_identity, beside(context, PROBE), context)
     return Instruments(
         extractor="the starter's CLIP image tower",
         image=image,
@@ -84,7 +76,7 @@ def _of_the_starter(base: Loaded, half: Path, training: Tensor, context: JobCont
         sharpness=float(model.logit_scale.exp()),
         read=partial(_read, judge) if judge else None,
         words=_words(judge) if judge else Words(),
-        identity=_identity(probe_file, training) if probe_file else None,
+        identity=_identity(probe, training) if probe else None,
         deep=deep,
     )
 
@@ -104,9 +96,8 @@ def _words(judge: Judge) -> Words:
 
 
 @torch.no_grad()
-def _identity(path: Path, training: Tensor) -> Eye | None:
+def _identity(probe: IdentityProbe, training: Tensor) -> Eye | None:
     """How surely pictures show the marks that the training pictures share; None when those have none it knows."""
-    probe = load_identity(path)
     signature = probe.signature(sized(training, SIDE))
     if signature is None:
         return None
@@ -115,10 +106,15 @@ def _identity(path: Path, training: Tensor) -> Eye | None:
 
 def _deep(context: JobContext) -> Deep | None:
     path = inception_file(context.checkpoints.parent / INCEPTION)
+    return _unless_broken(load_inception, path, context)
+
+
+def _unless_broken(load: Callable[[Path], Network], path: Path | None, context: JobContext) -> Network | None:
+    """What a file holds. One that is broken costs itself, with a remark: the other figures are worth having."""
     if path is None:
         return None
     try:
-        return load_inception(path)
+        return load(path)
     except InvalidModelFile as error:
-        context.notes.append(f"{error} FID and Inception score use CLIP instead.")
+        context.notes.append(f"{error} What it would have measured is left out or measured by CLIP.")
         return None
