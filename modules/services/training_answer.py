@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from modules.core.training import TrainingPlan
-from modules.services.training_check import Checked, epochs_of, word_of
+from modules.services.training_check import Checked, epochs_of, makes_class_pictures, word_of
 from modules.services.training_defaults import pictures_a_step
 from modules.services.training_pictures import Seen
 from modules.services.training_remarks import Finding
@@ -31,7 +31,8 @@ def as_json(found: Checked) -> dict[str, Any]:
             "epochs": round(epochs_of(plan), 2),
             "pictures_seen": plan.max_train_steps * pictures_a_step(plan),
             "model": found.model.title,
-            "class_pictures_needed": plan.num_class_images if _makes_class_pictures(plan) else 0,
+            "class_pictures_needed": plan.num_class_images if makes_class_pictures(plan) else 0,
+            "class_pictures_missing": found.class_missing,
             **{name: getattr(plan, name) for name in SHOWN},
             "disk": known.disk if known else None,
             "disk_free": known.free if known else None,
@@ -54,10 +55,6 @@ SHOWN = (
     "preview_every",
     "save_every",
 )
-
-
-def _makes_class_pictures(plan: TrainingPlan) -> bool:
-    return plan.with_prior_preservation and plan.class_source == "generate"
 
 
 def _problem(one: Finding) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from modules.core.errors import AtelierError, InvalidRequest, NoModel, UnknownName
 from modules.core.events import Choice
 from modules.core.fields import check
-from modules.core.requests import ModelRecord
+from modules.core.requests import ImageRequest, ModelRecord
 from modules.core.training import TrainingPlan
 from modules.core.training_fields import MOST_PICTURES
 from modules.prompts import rare_tokens
@@ -26,6 +26,7 @@ from modules.services.training_estimates import Estimate, estimate, in_words
 from modules.services.training_picture_remarks import of_pictures
 from modules.services.training_pictures import AMBER, RED, PictureLooker, Seen, worst
 from modules.services.training_remarks import Finding, Fix
+from modules.services.trainings_classes import ClassPictures, ClassSet
 
 NOWHERE = ModelRecord(name="", path="", title="", size=0, modified=0)
 
@@ -41,6 +42,7 @@ class Checked:
     token: rare_tokens.Split
     warnings: tuple[str, ...]
     estimate: Estimate | None
+    class_missing: int = 0  # class pictures that are still to be made
 
     @property
     def level(self) -> str:
@@ -52,12 +54,17 @@ class Checker:
     """Checks plans; changes nothing. Safe from any thread.
 
     `model(name)`: the checkpoint of that name, the current one for "". `methods()`: the engine's catalogue.
+    `class_sets()`: the class pictures that are there.
     """
 
     def __init__(
-        self, model: Callable[[str], ModelRecord], methods: Callable[[], tuple[Choice, ...]], inputs: Inputs
+        self,
+        model: Callable[[str], ModelRecord],
+        methods: Callable[[], tuple[Choice, ...]],
+        inputs: Inputs,
+        class_sets: Callable[[], Sequence[ClassSet]] = tuple,
     ) -> None:
-        self._find, self._methods = model, methods
+        self._find, self._methods, self._class_sets = model, methods, class_sets
         self._looker = PictureLooker(inputs)
 
     def checked(self, plan: TrainingPlan, tokenizer: Tokenizer, outputs: Path) -> Checked:
@@ -86,6 +93,9 @@ class Checker:
             token=rare_tokens.split(word_of(complete), tokenizer),
             warnings=tuple(one.message for one in said),
             estimate=known,
+            class_missing=missing_pictures(complete, model, self._class_sets())
+            if makes_class_pictures(complete)
+            else 0,
         )
 
     def _model(self, plan: TrainingPlan) -> tuple[ModelRecord, list[Finding]]:
@@ -128,13 +138,36 @@ def checker_of(studio: Studio) -> Callable[[TrainingPlan], Checked]:
     def model(name: str) -> ModelRecord:
         return studio.library.find(name) if name else studio.desk.current_model()
 
-    checker = Checker(model, lambda: studio.catalogue.now().training_methods, studio.inputs)
+    sets = ClassPictures(studio.places.training)
+    checker = Checker(model, lambda: studio.catalogue.now().training_methods, studio.inputs, sets.sets)
     return lambda plan: checker.checked(plan, studio.tokens.tokenizer, studio.places.outputs)
 
 
 def word_of(plan: TrainingPlan) -> str:
     """The word that will stand for the subject: the identifier, or an embedding's name."""
     return plan.name if plan.method == INVERSION else plan.identifier
+
+
+def makes_class_pictures(plan: TrainingPlan) -> bool:
+    """Whether the base model draws pictures of the class before the training."""
+    return plan.with_prior_preservation and plan.class_source == "generate"
+
+
+def missing_pictures(plan: TrainingPlan, model: ModelRecord, sets: Sequence[ClassSet]) -> int:
+    """How many class pictures are not there yet from an earlier training with the same model, prompt and sampler."""
+    wanted: dict[str, Any] = {
+        "prompt": plan.class_prompt,
+        "sampler": plan.class_sampler,
+        "steps": plan.class_steps,
+        "cfg_scale": plan.class_cfg_scale or ImageRequest().cfg_scale,
+        "width": plan.resolution,
+        "height": plan.resolution,
+        **({"sha256": model.sha256} if model.sha256 else {"name": model.name}),
+    }
+    same = (one for one in sets if all(one.about.get(name) == value for name, value in wanted.items()))
+    places = range(plan.class_seed, plan.class_seed + 2 * plan.num_class_images)  # some may have been thrown out
+    there = max((sum(seed in places for seed in one.seeds) for one in same), default=0)
+    return max(0, plan.num_class_images - there)
 
 
 def epochs_of(plan: TrainingPlan) -> float:

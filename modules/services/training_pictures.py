@@ -116,25 +116,22 @@ def _seen(plan: TrainingPlan, number: int, looked: Looked | str, resolution: int
     if isinstance(looked, str):
         return Seen(id=id, name=name, remarks=(Remark(level=RED, kind="unreadable", message=looked),))
     own = plan.crops[number] if number < len(plan.crops) else (0.0, 0.0, 0.0, 0.0)
-    box = own if any(own) else (0.0, 0.0, 1.0, 1.0)
+    is_box = not any(own) or (0 <= own[0] < own[2] <= 1 and 0 <= own[1] < own[3] <= 1)
+    box = own if any(own) and is_box else (0.0, 0.0, 1.0, 1.0)
     width = max(1, round((box[2] - box[0]) * looked.width))
     height = max(1, round((box[3] - box[1]) * looked.height))
     remarks = [*_of_file(looked, resolution), *_of_shape(plan, width, height, resolution)]
-    if not _is_box(box):
+    if not is_box:
         remarks.append(Remark(level=RED, kind="crop", message="Its crop is no box inside the picture."))
     return Seen(
         id=id,
         name=name,
         width=looked.width,
         height=looked.height,
-        crop=own if any(own) else crop_of(plan, looked, resolution),
+        crop=box if any(own) else crop_of(plan, looked, resolution),
         remarks=tuple(remarks),
         looked=looked,
     )
-
-
-def _is_box(box: Box) -> bool:
-    return 0 <= box[0] < box[2] <= 1 and 0 <= box[1] < box[3] <= 1
 
 
 def crop_of(plan: TrainingPlan, looked: Looked, resolution: int) -> Box:

@@ -19,6 +19,7 @@ from modules.services.inputs import Inputs
 from modules.services.training_answer import as_json
 from modules.services.training_check import Checker
 from modules.services.training_presets import resolved_plan
+from modules.services.trainings_classes import ClassSet
 
 MODEL = ModelRecord(
     name="m", path="m", title="m.safetensors [0123456789]", size=2_000_000, modified=0, width=64, height=64
@@ -319,6 +320,23 @@ def test_usual_numbers_are_not_remarked(check):
     assert check(lr_scheduler="constant", lr_warmup_steps=1000)["level"] == "green"  # no rise at all
     answer = check(method="dreambooth", with_prior_preservation=True, num_class_images=7)
     assert (answer["level"], answer["plan"]["class_pictures_needed"]) == ("green", 7)
+
+
+def test_class_pictures_that_are_there(four, inputs, tokenizer, tmp_path):
+    about = {"prompt": "a photo of cat", "sampler": "Euler a", "steps": 20, "cfg_scale": 7.0, "width": 64, "height": 64}
+    there = ClassSet(key="abcd", about={**about, "name": "m"}, seeds=(1, 2, 3, 5), bytes=9)
+    other = ClassSet(key="efgh", about={**about, "name": "n"}, seeds=tuple(range(50)), bytes=9)
+    checker = Checker(model_called, lambda: METHODS, inputs, lambda: [other, there])
+
+    def missing(**known):
+        plan = TrainingPlan(pictures=four, class_noun="cat", identifier="ohwx", **known)
+        return as_json(checker.checked(plan, tokenizer, tmp_path))["plan"]["class_pictures_missing"]
+
+    assert missing(with_prior_preservation=True, num_class_images=6) == 2
+    assert missing(with_prior_preservation=True, num_class_images=4) == 0
+    assert missing(with_prior_preservation=True, num_class_images=6, class_steps=30) == 6
+    assert missing(with_prior_preservation=True, num_class_images=6, class_seed=100) == 6
+    assert missing(num_class_images=6) == 0
 
 
 def test_own_class_pictures(check, four):
