@@ -8,7 +8,7 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -28,7 +28,7 @@ from modules.services.trainings_log import last
 from modules.storage.records import Job
 from modules.training.packs import PACKS
 
-FOLDER = "comparisons"
+FOLDER, EVALUATION = "comparisons", "evaluation.json"
 GROUP = re.compile("[0-9a-f]{12}")
 SEEDS = (1, 2, 3)
 MOST_SEEDS, MOST_ARMS = 10, 12
@@ -59,6 +59,16 @@ class Member:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Shown:
+    """The first picture of a prompt, by arm: (run, path below its folder), of the first seed that is measured. `base`:
+    what the untouched model draws; None when nothing is there yet."""
+
+    prompt: str
+    pictures: Mapping[str, tuple[str, str]]
+    base: tuple[str, str] | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Group:
     """A comparison as it stands. `state`: waiting, running, done, or partly (some runs gave nothing)."""
 
@@ -72,7 +82,7 @@ class Group:
     arms: tuple[Arm, ...]
     members: tuple[Member, ...]
     rows: tuple[Row, ...]
-    prompts: tuple[str, ...]
+    grid: tuple[Shown, ...]
     notes: tuple[str, ...]
 
     @property
@@ -173,13 +183,13 @@ class Comparisons:
     def _group(self, kept: dict[str, Any]) -> Group:
         arms = tuple(Arm(**one) for one in kept["arms"])
         folders = [(run, RunFolder(self._root, run["run"])) for run in kept["runs"]]
+        tables = {run["run"]: folder.table(EVALUATION) for run, folder in folders}
         members = tuple(self._member(run, folder) for run, folder in folders)
         found = [
             _found(run, folder)
             for (run, folder), member in zip(folders, members, strict=True)
             if member.state == "done"
         ]
-        prompts = [one.get("prompt", "") for each in found[:1] for one in each.evaluation.get("prompts", ())]
         return Group(
             group=kept["group"],
             comparison=kept["preset"],
@@ -191,13 +201,15 @@ class Comparisons:
             arms=arms,
             members=members,
             rows=tuple(rows_of(found, [one.arm for one in arms])),
-            prompts=tuple(prompts),
+            grid=_grid(
+                [(one.run, one.arm, table) for one in members if one.state == "done" if (table := tables[one.run])]
+            ),
             notes=_notes(kept, found),
         )
 
     def _member(self, run: dict[str, Any], folder: RunFolder) -> Member:
         known = {"run": run["run"], "arm": run["arm"], "seed": run["seed"]}
-        if folder.table("evaluation.json").get("measures"):
+        if folder.table(EVALUATION).get("measures"):
             return Member(**known, state="done", fraction=1.0)
         status = folder.table("status.json")
         try:
@@ -275,7 +287,21 @@ def _found(run: dict[str, Any], folder: RunFolder) -> Found:
     files = folder.table("status.json").get("files") or []
     if files and is_number(files[0].get("bytes")):
         others["megabytes"] = files[0]["bytes"] / MEGABYTE
-    return Found(arm=run["arm"], seed=run["seed"], evaluation=folder.table("evaluation.json"), others=others)
+    return Found(arm=run["arm"], seed=run["seed"], evaluation=folder.table(EVALUATION), others=others)
+
+
+def _grid(done: Sequence[tuple[str, str, Mapping[str, Any]]]) -> tuple[Shown, ...]:
+    """Prompts by arms, as in Subject2Subject's figure 4; prompts are matched by their captions, which all arms share."""
+    rows: dict[str, dict[str, tuple[str, str]]] = {}
+    bases: dict[str, tuple[str, str]] = {}
+    for run, arm, evaluation in done:
+        for one in evaluation.get("prompts", ()):
+            caption, pictures, base = one.get("caption", ""), one.get("pictures"), one.get("base")
+            if pictures:
+                rows.setdefault(caption, {}).setdefault(arm, (run, pictures[0]))
+            if base:
+                bases.setdefault(caption, (run, base[0]))
+    return tuple(Shown(prompt=one, pictures=pictures, base=bases.get(one)) for one, pictures in rows.items())
 
 
 def _notes(kept: dict[str, Any], found: Sequence[Found]) -> tuple[str, ...]:

@@ -62,7 +62,13 @@ def measured(studio, run: str, step=30, **values):
         | {"floor": 0.1, "ceiling": 0.9, "group": "subject", "note": "a note"}
         for name, value in values.items()
     ]
-    evaluation = {"measures": measures, "caveats": ["Few pictures."], "prompts": [{"prompt": "a sks cat in the snow"}]}
+    shot = {
+        "prompt": "a sks cat",
+        "caption": "a cat",
+        "pictures": [f"evaluation/{run}.png"],
+        "base": ["evaluation/b.png"],
+    }
+    evaluation = {"measures": measures, "caveats": ["Few pictures."], "prompts": [shot]}
     (folder / "evaluation.json").write_text(json.dumps(evaluation))
     line = {"step": step, "seconds": 12.5}
     (folder / "log.jsonl").write_text(json.dumps(line) + "\n")
@@ -215,7 +221,11 @@ def test_the_table_grows_while_runs_go_on(studio, comparisons, begun):
     assert lora.seeds == ((1, 0.8), (2, 0.9))
     assert lora.best
     assert not any(one.best for one in row(found, "fid").cells), "their seeds overlap: nobody has won"
-    assert found.prompts == ("a sks cat in the snow",)
+    (shown,) = found.grid
+    assert shown.prompt == "a cat"
+    assert shown.pictures["lora"] == (runs["lora", 1], f"evaluation/{runs['lora', 1]}.png"), "of the first seed"
+    assert shown.base == (runs["full", 1], "evaluation/b.png")
+    assert set(shown.pictures) == {"lora", "full"}
     assert row(found, "seconds").cells[2].value == 12.5
     assert row(found, "megabytes").cells[2].value == 3.0
     assert "Few pictures." in found.notes

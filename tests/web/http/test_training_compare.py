@@ -63,7 +63,10 @@ def test_the_table_as_json_csv_and_markdown(shared, group):
     folder = shared.studio.places.training / group["arms"][2]["run"]
     folder.mkdir(parents=True)
     measure = {"name": "clip_score", "label": "CLIP score", "value": 28.5, "better": "high", "floor": 10.0}
-    evaluation = {"measures": [measure], "caveats": ["Few pictures."], "prompts": [{"prompt": "a cat"}]}
+    shot = {"prompt": "a sks cat", "caption": "a cat", "pictures": ["evaluation/1.png"], "base": []}
+    (folder / "evaluation").mkdir()
+    (folder / "evaluation" / "1.png").write_bytes(b"\x89PNG")
+    evaluation = {"measures": [measure], "caveats": ["Few pictures."], "prompts": [shot]}
     (folder / "evaluation.json").write_text(json.dumps(evaluation))
     found = ask(shared, f"/{group['group']}").json()
     assert found["state"] == "running"
@@ -72,6 +75,10 @@ def test_the_table_as_json_csv_and_markdown(shared, group):
     assert (row["label"], row["cells"][2]["text"], row["cells"][0]["value"]) == ("CLIP score", "28.50", None)
     assert row["cells"][2]["seeds"] == {"1": 28.5}
     assert "Few pictures." in found["notes"]
+    (shown,) = found["grid"]
+    assert (shown["prompt"], shown["base"]) == ("a cat", None)
+    assert shared.client.get(shown["pictures"]["lora"], auth=ANN).content == b"\x89PNG"
+    assert shared.client.get(shown["pictures"]["lora"], auth=BOB).status_code == 404
     table = ask(shared, f"/{group['group']}.csv")
     assert table.headers["content-type"].startswith("text/csv")
     assert "attachment" in table.headers["content-disposition"]

@@ -12,11 +12,12 @@ from modules.core.errors import InvalidRequest, Problem
 from modules.core.extension_points import Routes, hookimpl
 from modules.services.comparison_presets import COMPARISONS, Arm, Comparison
 from modules.services.comparison_tables import as_csv, as_markdown
-from modules.services.comparisons import MOST_ARMS, MOST_SEEDS, SEEDS, Comparisons, Group, Member
+from modules.services.comparisons import MOST_ARMS, MOST_SEEDS, SEEDS, Comparisons, Group, Member, Shown
 from modules.services.studio import Studio
 from modules.web.http.limits import new_router
 from modules.web.http.people import Owner
 from modules.web.http.training_body import OURS, PlanBody, plan_of
+from modules.web.http.training_views import address
 
 BASE = "/api/v1/training/compare"
 NO_STORE = {"Cache-Control": "no-store"}
@@ -139,7 +140,7 @@ def _add_tables(router: APIRouter, comparisons: Comparisons) -> None:
 
 
 def group_view(found: Group) -> dict[str, Any]:
-    """A comparison as JSON. `part`: 0 to 1 of all runs. Prompts, and the caveats in `notes`, come with the first result."""
+    """A comparison as JSON. `part`: 0 to 1 of all runs. Prompts, pictures and caveats come with the first result."""
     return {
         "group": found.group,
         "preset": found.comparison,
@@ -153,7 +154,8 @@ def group_view(found: Group) -> dict[str, Any]:
         "arms": [_arm_view(one, found.members) for one in found.arms],
         "columns": [one.label for one in found.arms],
         "rows": [_row(one) for one in found.rows],
-        "prompts": list(found.prompts),
+        "prompts": [one.prompt for one in found.grid],
+        "grid": [_shown(one) for one in found.grid],
         "note": found.notes[0] if found.notes else "",
         "notes": [*_failures(found), *found.notes],
         "csv": f"{BASE}/{found.group}.csv",
@@ -185,6 +187,12 @@ def _row(row: Any) -> dict[str, Any]:
         for one in row.cells
     ]
     return known | {"cells": cells}
+
+
+def _shown(one: Shown) -> dict[str, Any]:
+    """A row of the grid: addresses of pictures by arm, and the base model's."""
+    pictures = {arm: address(*where) for arm, where in one.pictures.items()}
+    return {"prompt": one.prompt, "pictures": pictures, "base": address(*one.base) if one.base else None}
 
 
 def _preset(comparison: Comparison) -> dict[str, Any]:
