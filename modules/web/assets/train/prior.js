@@ -4,6 +4,8 @@ class Prior {
   constructor() {
     this.toggle = new Control("with_prior_preservation", { label: "Prior preservation" });
     this.sets = [];
+    this.going = new Map(); /* what is being deleted, while it can be undone: by its path, what deletes it now */
+    train.deleteNow = () => Promise.all([...this.going.values()].map((now) => now()));
     this.grid = new Part("div");
     this.files = picker("Class pictures", (files) => addFiles(files, "own"), { multiple: true, accept: "image/*" });
     this.own = new Part("div", { class: "tr-own" });
@@ -28,8 +30,27 @@ class Prior {
     this.paintSets();
   }
   paintOwn(own) {
-    const tile = (one) => element("li", {}, element("img", { src: address(`api/v1/inputs/${one.id}`), alt: one.name, loading: "lazy" }), element("button", { type: "button", class: "tr-remove", textContent: "×", "aria-label": `Take ${one.name || "this class picture"} away`, onclick: () => ((DRAFT.own = DRAFT.own.filter((other) => other.id !== one.id)), changed()) }));
+    const tile = (one) => element("li", {}, element("img", { src: address(`api/v1/inputs/${one.id}`), alt: one.name, loading: "lazy" }), element("button", { type: "button", class: "tr-remove", textContent: "×", "aria-label": `Take ${one.name || "this class picture"} away`, onclick: () => this.dropOwn(one) }));
     this.own.show([own, DRAFT.own], own && tools(button("Add class pictures…", () => this.files.click()), note(counted(DRAFT.own.length, "picture"))), own && element("ul", { class: "tr-small" }, ...DRAFT.own.map(tile)));
+  }
+  dropOwn(one) {
+    const before = DRAFT.own;
+    DRAFT.own = before.filter((other) => other.id !== one.id);
+    changed();
+    offerUndo(`${one.name || "The class picture"} is taken away.`, () => ((DRAFT.own = before), changed()));
+  }
+  /* Deleted after the ten seconds in which it can be undone, or when a training begins. */
+  delete(path, words) {
+    const end = () => (clearTimeout(timer), this.going.delete(path));
+    const now = async () => {
+      end();
+      await attempted(() => ask(`${API}/class-pictures/${path}`, { method: "DELETE" }));
+      await this.load();
+    };
+    const timer = setTimeout(now, 10000);
+    this.going.set(path, now);
+    this.paintSets();
+    offerUndo(words, () => (end(), this.paintSets()));
   }
   async load() {
     this.asked = true;
@@ -40,29 +61,22 @@ class Prior {
   /* Those that a training with this class prompt will find. */
   fitting() {
     const model = String(train.check?.plan?.model ?? value("model"));
-    return this.sets.filter((one) => one.prompt === prompt("class_prompt") && (!model || !one.model || one.model === model));
+    return this.sets.filter((one) => !this.going.has(one.key) && one.prompt === prompt("class_prompt") && (!model || !one.model || one.model === model));
   }
   paintSets() {
     const wanted = Number(value("num_class_images"));
     const sets = this.fitting();
-    const there = sets.reduce((sum, one) => sum + one.count, 0);
-    const missing = train.check?.plan?.class_pictures_missing ?? Math.max(0, wanted - there);
+    const there = sets.reduce((sum, one) => sum + one.count, 0) - [...this.going.keys()].filter((path) => path.includes("/")).length;
+    const missing = Math.max(0, wanted - Math.max(0, there));
     const words = missing ? `${wanted - missing} of ${wanted} class pictures are there; ${missing} will be made before the training begins.` : `All ${wanted} class pictures are there from earlier trainings.`;
-    this.grid.show([words, sets], note(words), ...sets.map((one) => this.set(one)));
+    this.grid.show([words, sets, [...this.going.keys()]], note(words), ...sets.map((one) => this.set(one)));
   }
-  set({ key, pictures, count }) {
-    const gone = async (path, words) => {
-      await attempted(async () => {
-        await ask(`${API}/class-pictures/${path}`, { method: "DELETE" });
-        sayInToast(words);
-        await this.load();
-        checkSoon();
-      });
-    };
-    const tile = ({ seed, url }) => element("li", {}, element("img", { src: link(url), alt: `Class picture, seed ${seed}`, loading: "lazy" }), element("button", { type: "button", class: "tr-remove", textContent: "×", "aria-label": `Delete the class picture with seed ${seed}`, title: "Another one is made instead", onclick: () => gone(`${key}/${seed}`, "Deleted; another one will be made.") }));
+  set({ key, pictures }) {
+    const left = pictures.filter(({ seed }) => !this.going.has(`${key}/${seed}`));
+    const tile = ({ seed, url }) => element("li", {}, element("img", { src: link(url), alt: `Class picture, seed ${seed}`, loading: "lazy" }), element("button", { type: "button", class: "tr-remove", textContent: "×", "aria-label": `Delete the class picture with seed ${seed}`, title: "Another one is made instead", onclick: () => this.delete(`${key}/${seed}`, "The class picture is deleted; another one will be made.") }));
     const body = element("ul", { class: "tr-small" });
-    const made = section(`class ${key}`, `Look at the ${counted(count, "class picture")}`, body, tools(button("Delete them all", () => gone(key, "Deleted; they will be made again."), { look: "at-quiet-button tr-danger" })));
-    const fill = () => made.open && !body.children.length && body.append(...pictures.map(tile));
+    const made = section(`class ${key}`, `Look at the ${counted(left.length, "class picture")}`, body, tools(button("Delete them all", () => this.delete(key, "The class pictures are deleted; they will be made again."), { look: "at-quiet-button tr-danger" })));
+    const fill = () => made.open && !body.children.length && body.append(...left.map(tile));
     made.addEventListener("toggle", fill);
     fill();
     return made;

@@ -35,6 +35,7 @@ class Following {
       this.take(view);
       this.append(log);
       if (!isOver(view) || view.evaluating) this.listen();
+      else this.timer = setTimeout(() => this.begin(), 10000); /* somebody else may resume or measure it */
     } catch (trouble) {
       if (this.closed) return;
       if (!(trouble instanceof Trouble)) throw trouble;

@@ -100,6 +100,7 @@ class StartBar {
     train.sending = what === "start" ? "Starting…" : "Measuring: a few steps are taken…";
     tell("train measure");
     try {
+      await train.deleteNow?.();
       const view = await send(what === "start" ? API : `${API}/measure`, plan());
       if (what === "start") return showRun(view.run);
       await this.waitMeasured(view.run);
