@@ -22,6 +22,7 @@ from modules.services.library import Library
 from modules.services.settings import Settings
 from modules.services.shelf import Shelf
 from modules.services.training_defaults import resolved_plan
+from modules.services.training_models import check_trainable
 from modules.services.trainings_publish import checked_name
 
 FIRST_START = 60.0  # seconds to wait for the very first engine's list of samplers
@@ -114,7 +115,9 @@ class Resolver:
             samplers = self._catalogue.samplers()
             changes |= dict.fromkeys(("class_sampler", "preview_sampler"), lambda name: samplers.find(name).name)
         plan = _changed(plan, changes)
-        plan = resolved_plan(plan, self._library.find(plan.model), methods)
+        record = self._library.find(plan.model)
+        check_trainable(record)
+        plan = resolved_plan(plan, record, methods)
         return replace(plan, seed=secrets.randbelow(2**32) if plan.seed == -1 else plan.seed)
 
     def _with_eta(self, request: ImageRequest) -> ImageRequest:

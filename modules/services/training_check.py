@@ -23,6 +23,7 @@ from modules.services.training_defaults import (
     usual_steps,
 )
 from modules.services.training_estimates import Estimate, estimate, in_words
+from modules.services.training_models import why_not
 from modules.services.training_picture_remarks import of_pictures
 from modules.services.training_pictures import AMBER, RED, PictureLooker, Seen, worst
 from modules.services.training_remarks import Finding, Fix
@@ -103,8 +104,8 @@ class Checker:
             found = self._find(plan.model)
         except (UnknownName, NoModel) as error:
             return NOWHERE, [Finding(field="model", message=_sentence(error), level=RED)]
-        wrong = [Finding(field="model", message=found.problem, level=RED)] if found.problem else []
-        return found, wrong
+        reason = found.problem or why_not(found)
+        return found, [Finding(field="model", message=reason, level=RED)] if reason else []
 
     def _complete(self, plan: TrainingPlan, model: ModelRecord) -> tuple[TrainingPlan, list[Finding]]:
         """The complete plan and why it could not be completed."""

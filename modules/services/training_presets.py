@@ -52,7 +52,14 @@ def _usual() -> Mapping[str, Any]:
     """What every preset says of the fields it does not speak of: a preset leaves nothing of the one before."""
     topics = (PriorFields, OptimizerFields, NetworkFields, LossFields, MemoryFields)
     known = {one.name: one.default for topic in topics for one in fields(topic) if one.name not in SOMEBODYS}
-    return {**known, "instance_prompt": "", "crop": "center", "buckets": False, "random_flip": False}
+    return {
+        **known,
+        "instance_prompt": "",
+        "crop": "center",
+        "buckets": False,
+        "random_flip": False,
+        "preview_every": 0,
+    }
 
 
 def _values(method: str, **own: Any) -> Mapping[str, Any]:
@@ -76,7 +83,7 @@ RECOMMENDED = (
     Preset(
         name="Try it (starter world)",
         note="For the built-in starter model: minutes on a processor without a graphics card.",
-        values=_lora(8, learning_rate=1e-3, max_train_steps=200, num_class_images=40),
+        values=_lora(8, learning_rate=1e-3, max_train_steps=200, num_class_images=40, preview_every=50),
     ),
     Preset(
         name="Best likeness, full DreamBooth",
