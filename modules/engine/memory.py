@@ -17,6 +17,13 @@ def memory(device: torch.device) -> tuple[int, int]:
     return psutil.Process().memory_info().rss, psutil.virtual_memory().total
 
 
+def name_of(device: torch.device) -> str:
+    """What people call it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return "CPU" if device.type == "cpu" else device.type.upper()
+
+
 def give_back(device: torch.device) -> None:
     """Hand the cached memory of a device back to its driver, and what is free of this process's to the system."""
     if device.type == "cuda":

@@ -22,7 +22,7 @@ from modules.core.wire import BadMessage, read_message
 from modules.engine.catalogue import catalogue
 from modules.engine.connection import Connection, leave
 from modules.engine.job import Ending, JobContext, Wishes
-from modules.engine.memory import give_back, is_out_of_memory
+from modules.engine.memory import give_back, is_out_of_memory, name_of
 from modules.engine.models import Loaded, Models
 from modules.engine.status import Status
 from modules.engine.steps import DRAWING
@@ -71,7 +71,7 @@ class Worker:
             events.EngineReady(
                 pid=os.getpid(),
                 device=str(self._device),
-                device_name=_name_of(self._device),
+                device_name=name_of(self._device),
                 catalogue=catalogue(self._plugins),
                 plugins=self._plugins.reports(),
             )
@@ -197,9 +197,3 @@ def _step_back(device: torch.device) -> None:
     """A CPU that draws is also the one that shows the page: a browser beside it must not starve."""
     if device.type == "cpu" and hasattr(os, "nice"):
         os.nice(5)
-
-
-def _name_of(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return "CPU" if device.type == "cpu" else device.type.upper()

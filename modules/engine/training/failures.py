@@ -1,5 +1,6 @@
 """How a training ends that does not end well: its state is told, its snapshots stay, and the sentence says what to do."""
 
+import errno
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -9,6 +10,8 @@ from modules.engine.job import Ending
 from modules.engine.memory import is_out_of_memory
 from modules.engine.training.folder import SNAPSHOTS
 from modules.engine.training.opening import Run
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
@@ -43,6 +46,8 @@ def _in_our_words(error: BaseException, run: Run) -> BaseException:
         return NotFinite(f"{error}{kept}")
     if isinstance(error, StorageFailed):
         return StorageFailed(f"{error} Make room on the disk, then resume.{kept}")
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
+        return StorageFailed(f"The disk is full. Make room, then resume.{kept}")
     return error
 
 

@@ -1,12 +1,12 @@
 """Everything a training needs before its first step: the model, the pictures as they are trained on, class pictures."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
-from modules.core.errors import InvalidRequest, NoModel, Problem, UnknownName
+from modules.core.errors import InvalidModelFile, InvalidRequest, NoModel, Problem, UnknownName
 from modules.core.events import ImageReady
 from modules.core.extension_points import TrainingMethod
 from modules.core.files import write_atomically
@@ -24,7 +24,7 @@ from modules.training.metadata import Facts
 
 KINDS = {"kohya": LORA, "peft": LORA, "pt": EMBEDDING, "embedding": EMBEDDING}  # all others are checkpoints
 MODEL, DATA, PICTURE_LIST = "model.json", "data.json", "pictures.json"
-Contents = Mapping[str, bytes]
+TRAINING = "Training"  # what everybody may read; names are their owner's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +103,11 @@ def loaded_for(run: Run) -> Loaded:
     run.doing(f"Loading {record.title}")
     loaded = run.context.models.fresh(record, half=run.half)
     loaded.built.vae.to(torch.float32)
-    run.context.status.say(f"Training {run.plan.name}", model=record.title)
+    if loaded.built.kind != "text" or loaded.built.is_refiner:
+        raise InvalidModelFile(
+            f"{record.title} is made for inpainting, editing or refining; choose a checkpoint that draws from text alone."
+        )
+    run.context.status.say(TRAINING, model=record.title)
     return loaded
 
 

@@ -45,12 +45,18 @@ class Previews:
             return False
         if step in (0, plan.max_train_steps):
             return True
-        every = plan.preview_every or max(1, round(plan.max_train_steps / HOW_MANY))
-        return every > 0 and step % every == 0
+        return self._every > 0 and step % self._every == 0
 
     def left(self, step: int) -> int:
         """How many times they are still drawn behind this step."""
-        return sum(map(self.due, range(step + 1, self.plan.max_train_steps + 1)))
+        last = self.plan.max_train_steps
+        if not self.plan.preview_prompts or step >= last:
+            return 0
+        return 1 + ((last - 1) // self._every - step // self._every if self._every > 0 else 0)
+
+    @property
+    def _every(self) -> int:
+        return self.plan.preview_every or max(1, round(self.plan.max_train_steps / HOW_MANY))
 
     def request(self, prompt: str, seed: int | None = None) -> ImageRequest:
         """One picture of a prompt."""

@@ -51,7 +51,7 @@ def proofs(run: Run, written: Sequence[Written], request: ImageRequest, png: byt
     base: Loaded | None = None
     found: list[Proof] = []
     for one in written:
-        run.doing(f"Checking {one.path.name}")
+        run.doing("Checking what was saved")
         if one.exported.kind == CHECKPOINT:
             base = None  # not two models in memory
             loaded = _fresh(run, one.path)

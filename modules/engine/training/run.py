@@ -3,15 +3,16 @@
 from contextlib import closing
 from dataclasses import dataclass
 
+from modules.core.errors import AtelierError
 from modules.core.requests import ImageRequest
 from modules.core.training import EvaluationRequest, TrainingPlan
 from modules.engine.job import JobContext
-from modules.engine.memory import give_back
+from modules.engine.memory import give_back, is_out_of_memory, name_of
 from modules.engine.training import measure, results
 from modules.engine.training.companions import batches_of, companions
 from modules.engine.training.failures import told
 from modules.engine.training.movement import Movement
-from modules.engine.training.opening import Opened, Run, opened, run_of
+from modules.engine.training.opening import TRAINING, Opened, Run, opened, run_of
 from modules.engine.training.proof import proofs
 from modules.engine.training.results import Written
 from modules.engine.training.session import Session
@@ -30,7 +31,8 @@ def run(plan: TrainingPlan, context: JobContext) -> None:
     """
     run = run_of(plan, context)
     with told(run):
-        run.status.say(state="preparing", step=0, steps=run.plan.max_train_steps, sentence="", doing="Preparing")
+        device = name_of(context.models.device)
+        run.status.say(state="preparing", step=0, steps=run.plan.max_train_steps, sentence="", device=device)
         run.folder.keep_plan(run.plan)
         if run.plan.dry:
             measure.run(run)
@@ -74,7 +76,7 @@ def _batches(ready: Opened, learner: Learner) -> Data:
     run = ready.run
     found = batches_of(ready.loaded, learner, run.plan, ready.instance, ready.prior)
     found.prepare(lambda done, all_: run.doing(f"Reading pictures, {done} of {all_}", done, all_))
-    run.status.say(state="training", doing=f"Training {ready.name}")
+    run.status.say(state="training", doing=TRAINING)
     return found
 
 
@@ -112,4 +114,9 @@ def _evaluate(run: Run) -> None:
     run.status.say(state="evaluating", doing="Measuring the result")
     pack = run.plan.evaluate
     request = EvaluationRequest(run=run.folder.run, pack=pack, pictures=pictures_of(pack), model=run.plan.model)
-    evaluate.run(request, run.context)
+    try:
+        evaluate.run(request, run.context)
+    except (AtelierError, RuntimeError, MemoryError) as error:
+        if not (isinstance(error, AtelierError) or is_out_of_memory(error)):
+            raise
+        run.context.notes.append(f"The result is saved, but was not measured: {error}")

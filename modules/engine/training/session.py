@@ -12,7 +12,7 @@ from modules.core.training import TrainingNumbers, TrainingPlan
 from modules.engine.job import Ending
 from modules.engine.training.folder import SNAPSHOTS, Log
 from modules.engine.training.movement import Movement
-from modules.engine.training.opening import Opened
+from modules.engine.training.opening import TRAINING, Opened
 from modules.engine.training.previews import jpeg_of, keep
 from modules.engine.training.results import Shelves, Written, free_name, link, prune
 from modules.training import state
@@ -148,14 +148,10 @@ class Session:
         try:
             yield
         finally:
-            self._run.status.say(doing=self._doing)
+            self._run.status.say(doing=TRAINING)
 
     def _quietly(self, part: float) -> None:
         self._run.status.note(part=round(part, 3))
-
-    @property
-    def _doing(self) -> str:
-        return f"Training {self._opened.name}"
 
     def _keep_pace(self, numbers: TrainingNumbers) -> None:
         took, self._seconds = numbers.seconds - self._seconds, numbers.seconds
@@ -165,7 +161,7 @@ class Session:
         steps = self._plan.max_train_steps
         eta = (steps - step) * self._pace + self._opened.previews.left(step) * self._preview_seconds
         context = self._run.context
-        context.report(step=step, steps=steps, eta=eta, doing=doing or self._doing, preview=preview)
+        context.report(step=step, steps=steps, eta=eta, doing=doing or TRAINING, preview=preview)
         context.status.refresh()
         self._run.status.note(state="training", step=step, steps=steps, eta=round(eta, 1))
 

@@ -1,5 +1,7 @@
 """What ends a training badly: each a sentence at the moment it matters, with the last good snapshot kept."""
 
+import errno
+import os
 import shutil
 from types import SimpleNamespace
 
@@ -7,17 +9,21 @@ import pytest
 import torch
 
 from modules.core.errors import (
+    InvalidModelFile,
     InvalidRequest,
     NoModel,
     NotFinite,
+    NotFound,
     NothingLearned,
     OutOfMemory,
     StorageFailed,
     UnknownName,
 )
-from modules.core.training import TrainingPlan
-from modules.engine.training import run
+from modules.core.training import EvaluationRequest, TrainingPlan
+from modules.engine.training import run, session
 from modules.engine.training.failures import advice
+from modules.families import random_weights
+from tests.engine.engine_process import record_of
 
 
 def failed(trained, error, words):
@@ -56,6 +62,45 @@ def test_a_full_disk_is_seen_before_the_first_step(train, monkeypatch):
     trained = train(preview_prompts=())
     failed(trained, StorageFailed, "The disk has 0.0 GB free")
     assert not (trained.folder / "log.jsonl").exists()
+
+
+def test_a_disk_that_fills_up_meanwhile(train, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    trained = train(preview_prompts=())
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
+    trained.heard.on_message = lambda message: (
+        monkeypatch.setattr(session.state, "save", full) if getattr(message, "step", 0) == 4 else None
+    )
+    sentence = failed(trained, StorageFailed, "The disk is full")
+    assert "snapshot of step 4 is kept" in sentence
+    trained.heard.on_message = lambda message: None
+    monkeypatch.undo()
+    trained.renew()
+    assert trained.run().status["state"] == "done"
+    assert trained.status["sentence"] == ""
+
+
+def test_what_is_no_model_for_pictures_from_text(train, tmp_path):
+    path = tmp_path / "inpainting.safetensors"
+    random_weights.write(path, random_weights.small("sd1-inpaint"), family="sd1-inpaint")
+    trained = train(record=record_of(path), preview_prompts=())
+    failed(trained, InvalidModelFile, "made for inpainting, editing or refining")
+
+
+def test_a_measure_that_fails_costs_itself(train, monkeypatch):
+    asked = []
+
+    def fails(request, context):
+        asked.append(request)
+        raise NotFound("there is no CLIP")
+
+    monkeypatch.setattr("modules.engine.evaluate.run", fails)
+    trained = train(evaluate="quick", preview_prompts=(), max_train_steps=1).run()
+    assert trained.status["state"] == "done"
+    assert trained.context.notes == ["The result is saved, but was not measured: there is no CLIP"]
+    assert asked == [EvaluationRequest(run="job-1", model="small.safetensors")]
 
 
 def test_a_picture_that_is_gone_is_named(train):

@@ -122,7 +122,7 @@ def test_the_shelf_finds_trigger_words_and_picture(done):
 
 def test_progress_tells_time_left_and_shows_the_latest_preview(done):
     said = [one for one in done.heard.heard() if isinstance(one, events.Progress)]
-    training = [one for one in said if one.doing == "Training my-cat" and one.step]
+    training = [one for one in said if one.doing == "Training" and one.step]
     assert {one.step for one in training} == {1, 2, 3, 4, 5, 6}
     assert all(one.eta is not None for one in training)
     assert sum(one.preview is not None for one in said) == 2
