@@ -67,24 +67,20 @@ def caveats(evidence: Evidence) -> list[str]:
 def _identity(evidence: Evidence) -> list[Measure]:
     if evidence.instruments.identity is None:
         return []
-    portraits, away = evidence.of(SUBJECT), evidence.away
-    ceiling = average(evidence.training.identity)
-    note = "How surely the probe sees the subject's own marks. Floor: the base model with the same words."
-    here = mean_of(
-        *("identity", "Identity"),
-        each(portraits, identities),
-        floor=average(each(portraits, base_identities)),
-        ceiling=ceiling,
-        note=note,
+    asked = (
+        ("identity", "Identity", evidence.of(SUBJECT), "How surely the probe sees the subject's own marks."),
+        ("identity_context", "Identity in contexts", evidence.away, "The same where the prompt asks for more."),
     )
-    elsewhere = mean_of(
-        *("identity_context", "Identity in contexts"),
-        each(away, identities),
-        floor=average(each(away, base_identities)),
-        ceiling=ceiling,
-        note="The same where the prompt asks for something more.",
-    )
-    return [here, elsewhere] if away else [here]
+    return [
+        mean_of(
+            *(name, label, each(shots, identities)),
+            floor=average(each(shots, base_identities)),
+            ceiling=average(evidence.training.identity),
+            note=f"{note} Floor: the base model. Ceiling: the training pictures.",
+        )
+        for name, label, shots, note in asked
+        if shots
+    ]
 
 
 def _likeness(evidence: Evidence) -> list[Measure]:

@@ -200,6 +200,16 @@ def test_without_judge_and_probe_clip_stands_in(evidence):
     assert any("No judge" in one for one in caveats(changed))
 
 
+def test_a_pack_without_portrait_and_class_lacks_their_rows(evidence):
+    """Subject2Subject's twenty are all contexts."""
+    found = table(replace(evidence, shots=evidence.shots[1:2]))
+    assert "identity" not in found
+    assert found["identity_context"].n == 2
+    assert not any(one.group == "class" for one in found.values())
+    assert found["clip_score"].floor is None
+    assert found["entanglement"].ceiling is None
+
+
 def test_one_training_picture_gives_no_distribution(evidence):
     alone = replace(evidence.training, features=evidence.training.features[:1], identity=torch.ones(1))
     found = table(replace(evidence, training=alone))
