@@ -42,10 +42,10 @@ class LowRank:
         if not torch.is_autocast_enabled(x.device.type):
             x = x.to(self.down.dtype)
         if isinstance(self.layer, nn.Linear):
-            return functional.linear(functional.linear(x, self.down), self.up) * self.scale
+            return functional.linear(functional.linear(x, self.down) * self.scale, self.up)
         one = self.layer
         small = functional.conv2d(x, self.down, None, one.stride, _padding(one), one.dilation)
-        return functional.conv2d(small, self.up) * self.scale
+        return functional.conv2d(small * self.scale, self.up)
 
     @torch.no_grad()
     def product(self) -> Tensor:

@@ -6,7 +6,8 @@ nothing has to be put back.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -48,7 +49,7 @@ def prepare(model: Model, plan: TrainingPlan) -> Iterator[Learner]:
 
 def beginning(model: Model, plan: TrainingPlan) -> dict[str, nn.Parameter]:
     """(v, d), float32, for each text encoder by its name in embedding files."""
-    tokens = initial_tokens(plan, Tokenizer(model.tokenizer_folder))
+    tokens = initial_tokens(plan, _tokenizer(model.tokenizer_folder))
     found: dict[str, nn.Parameter] = {}
     for encoder, part in parts_by_name(model).items():
         table = getattr(model, part).get_input_embeddings().weight
@@ -56,6 +57,11 @@ def beginning(model: Model, plan: TrainingPlan) -> dict[str, nn.Parameter]:
         with torch.inference_mode(mode=False):
             found[encoder] = nn.Parameter(initial_rows(table, tokens, plan.num_vectors).clone())
     return found
+
+
+@cache
+def _tokenizer(folder: Path) -> Tokenizer:
+    return Tokenizer(folder)
 
 
 def _export(tables: Mapping[str, Tensor], format: str, _number: torch.dtype) -> list[Exported]:
