@@ -8,16 +8,20 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
 
 from modules.core.errors import AtelierError, InvalidOption
 from modules.core.extension_points import Routes, hookimpl
 from modules.core.training import TrainingPlan
 from modules.services.studio import Studio
 from modules.services.training_folder import FolderImport
+from modules.services.trainings import Run
 from modules.services.trainings_embedding import INIT_TEXT, MOST_VECTORS, write_embedding
 from modules.services.trainings_publish import checked_name
+from modules.storage.records import Job
 from modules.web.http.limits import new_router
 from modules.web.http.people import Owner
+from modules.web.http.routes.sdapi_generate import ended
 
 NO_HYPERNETWORKS = "hypernetworks are not trained here; train a LoRA instead: the Train tab, or POST /api/v1/training"
 NUMBER = re.compile(r"\s*([0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)")
@@ -79,13 +83,14 @@ def build(studio: Studio) -> APIRouter:
             return {"info": f"create embedding error: {error}"}
 
     @router.post("/train/embedding", operation_id="train-embedding")
-    def train_embedding(asked: Trained, owner: Owner) -> dict[str, str]:
+    async def train_embedding(asked: Trained, owner: Owner) -> dict[str, str]:
         """Train an embedding with the pictures of a folder on the server; answers when that has ended.
 
         `/api/v1/training` does the same without keeping a connection open.
         """
         try:
-            return {"info": f"train embedding complete: filename: {_trained(studio, asked, owner)} error: None"}
+            run = await run_in_threadpool(_begun, studio, asked, owner)
+            return {"info": f"train embedding complete: filename: {_made(await ended(studio, run.job.id))} error: None"}
         except AtelierError as error:
             return {"info": f"train embedding error: {error}"}
 
@@ -117,7 +122,7 @@ def _created(studio: Studio, asked: Created) -> str:
     return str(target)
 
 
-def _trained(studio: Studio, asked: Trained, owner: str) -> str:
+def _begun(studio: Studio, asked: Trained, owner: str) -> Run:
     record = studio.shelf.find("embedding", asked.embedding_name)
     imported = FolderImport(studio.inputs, studio.places, studio.flags).read(asked.data_root)
     plan = TrainingPlan(
@@ -131,8 +136,11 @@ def _trained(studio: Studio, asked: Trained, owner: str) -> str:
         folder=asked.data_root,
         **_numbers(asked),
     )
-    run = studio.trainings.begin(plan, owner)
-    job = studio.watch.wait(run.job.id)
+    return studio.trainings.begin(plan, owner)
+
+
+def _made(job: Job) -> str:
+    """The file's name."""
     if job.state != "done":
         raise InvalidOption(job.sentence or f"the training was {job.state}")
     return job.result.partition("\n")[0]
