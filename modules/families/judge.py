@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d
 
 from modules.core.errors import InvalidModelFile
 from modules.families import single_file
@@ -76,24 +77,35 @@ class Signature:
 class IdentityProbe(nn.Module):
     """Which marks a picture shows, if any: one of `answers`, of which the first is none.
 
-    Strided convolutions on the whole picture: marks are small, and their side matters.
+    Strided convolutions on the halved picture; where things are is kept, since the marks' side matters. Kind, colour and
+    side are weighed apart, and an answer's logit is the sum of its three: what is learned of blue goes for all blue marks.
     `figures`: how often it is right, by the name of the measurement (see `starter/identity.py`), 0 to 1.
     """
 
-    def __init__(self, answers: Sequence[Marks], widths: tuple[int, ...] = (24, 48, 64, 96, 96)) -> None:
+    def __init__(self, answers: Sequence[Marks], widths: tuple[int, ...] = (32, 64, 96, 128)) -> None:
         super().__init__()
         self.answers = tuple(answers)
         self.figures: dict[str, float] = {}
         layers: list[nn.Module] = []
         for before, after in zip((3, *widths), widths, strict=False):
             layers += [nn.Conv2d(before, after, 3, 2, 1), nn.GroupNorm(8, after), nn.SiLU()]
-        last = (*widths, widths[-1])[-1]
-        self.body = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(16 * last, 128), nn.SiLU())
-        self.head = nn.Linear(128, len(self.answers))
+        self.body = nn.Sequential(
+            *layers, nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(16 * widths[-1], 128), nn.SiLU()
+        )
+        traits = [[(name, getattr(one, name)) for name in ("kind", "colour", "side")] for one in self.answers]
+        known = sorted({trait for each in traits for trait in each})
+        self.register_buffer(
+            "_has", torch.tensor([[float(trait in each) for trait in known] for each in traits]), persistent=False
+        )
+        self.head = nn.Linear(128, len(known))
 
     def forward(self, images: Tensor) -> Tensor:
         """images: (b, 3, 128, 128) of -1 to 1.  Returns the logits of the answers, (b, answers)."""
-        return self.head(self.body(images))
+        return self.of_halved(avg_pool2d(images, 2))
+
+    def of_halved(self, images: Tensor) -> Tensor:
+        """The same of pictures (b, 3, 64, 64) that were halved before."""
+        return self.head(self.body(images)) @ self._has.T
 
     @torch.no_grad()
     def probabilities(self, images: Tensor) -> Tensor:
@@ -145,7 +157,8 @@ def load_identity(path: Path) -> IdentityProbe:
     """In float32 on the CPU. Raises InvalidModelFile."""
     answers, tensors, metadata = _read(path, ANSWERS)
     known = [Marks(kind=kind, colour=colour, side=side) for kind, colour, side in answers]
-    widths = tuple(tensor.shape[0] for name, tensor in tensors.items() if tensor.ndim == 4)
+    layers = {int(name.split(".")[1]): len(tensor) for name, tensor in tensors.items() if tensor.ndim == 4}
+    widths = tuple(width for _, width in sorted(layers.items()))
     probe = _filled(IdentityProbe(known, widths), tensors, path)
     probe.figures = json.loads(metadata.get(FIGURES, "{}"))
     return probe

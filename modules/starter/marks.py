@@ -28,7 +28,7 @@ def marks_of(subject: str, identity: int, mirrored: bool = False) -> Marks:
     """What `mark` draws, in words; mirrored: in a picture where the subject stands the other way.
 
     >>> str(marks_of("clock", 3))
-    'blue digit 3'
+    'blue digit 9'
     """
     rng = Random(f"identity {subject} {identity}")
     bright = rng.choice(GLOWING)
