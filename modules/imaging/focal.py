@@ -22,6 +22,13 @@ def focal_box(picture: Image.Image, shape: float = 1.0) -> Box:
     return round(left, 4), round(top, 4), round(left + width, 4), round(top + height, 4)
 
 
+def thumbnail(picture: Image.Image) -> Image.Image:
+    """A small grey copy; what is found in it holds for the picture, wherever it is looked at."""
+    grey = picture.convert("L")
+    grey.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
+    return grey
+
+
 def focal_point(picture: Image.Image, window: tuple[int, int]) -> tuple[float, float]:
     """The middle (x, y), as parts of the sides, of the window of this size in pixels that holds the most interest."""
     grey = _small(picture)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from modules.imaging.flatten import flattened, transparent
+from modules.imaging.focal import thumbnail
 from modules.imaging.metadata import FORMATS, open_picture
 
 SCALES = (128, 256, 512)  # shorter sides at which sharpness is looked at
@@ -20,7 +21,6 @@ BLURRED = 0.012  # of sharpness: below, hardly any detail; photographs have 0.04
 ROUNDING = 2.0  # variance of the Laplacian of a smooth picture of whole numbers: (4² + 4) / 12 and a little
 HASHED, FREQUENCIES, COLOURS = 32, 8, 6  # sides in pixels
 SAME_BITS, SAME_COLOURS = 6, 10.0  # of 64; of 255
-THUMBNAIL = 96
 
 Plane = NDArray[np.float64]
 
@@ -59,17 +59,16 @@ def look(content: bytes) -> Looked:
     turned = header.getexif().get(ExifTags.Base.Orientation, 1) not in (0, 1)
     has_holes = transparent(picture)
     plain = flattened(picture)
-    small = plain.convert("L")
-    small.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
+    smaller = plain.resize(_at_most(plain, SCALES[-1]), Image.Resampling.BOX)  # once, not for each question
     return Looked(
         width=plain.width,
         height=plain.height,
         turned=turned,
         transparent=has_holes,
-        bits=perceptual_hash(plain),
-        sharpness={scale: sharpness(plain, scale) for scale in SCALES},
-        colours=np.asarray(plain.resize((COLOURS, COLOURS), Image.Resampling.BOX), dtype=np.float64),
-        small=small,
+        bits=perceptual_hash(smaller),
+        sharpness={scale: sharpness(smaller, scale) for scale in SCALES},
+        colours=np.asarray(smaller.resize((COLOURS, COLOURS), Image.Resampling.BOX), dtype=np.float64),
+        small=thumbnail(plain),
     )
 
 
@@ -87,11 +86,15 @@ def duplicates(pictures: Sequence[Looked | None]) -> dict[int, int]:
 
 def sharpness(picture: Image.Image, side: int) -> float:
     """Variance of the Laplacian over the variance of the greys, at this shorter side (never enlarged)."""
-    scale = min(1.0, side / min(picture.size))
-    size = max(3, round(picture.width * scale)), max(3, round(picture.height * scale))
-    grey = np.asarray(picture.convert("L").resize(size, Image.Resampling.BOX), dtype=np.float64)
+    grey = np.asarray(picture.convert("L").resize(_at_most(picture, side), Image.Resampling.BOX), dtype=np.float64)
     laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * grey[1:-1, 1:-1]
     return max(0.0, float(laplacian.var()) - ROUNDING) / (float(grey.var()) + 1.0)
+
+
+def _at_most(picture: Image.Image, side: int) -> tuple[int, int]:
+    """The picture's size brought down to this shorter side, never up."""
+    scale = min(1.0, side / min(picture.size))
+    return max(3, round(picture.width * scale)), max(3, round(picture.height * scale))
 
 
 def perceptual_hash(picture: Image.Image) -> int:

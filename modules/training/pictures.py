@@ -6,7 +6,6 @@ Ruiz et al. 2022 and their followers resize the shorter side (bilinear, antialia
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,7 @@ from PIL import Image
 from modules.core.errors import InvalidImage, InvalidRequest, Problem
 from modules.core.training import TrainingPlan
 from modules.imaging.flatten import flattened
-from modules.imaging.focal import focal_point
+from modules.imaging.focal import focal_box, thumbnail
 from modules.imaging.metadata import open_picture
 from modules.training.buckets import nearest, sizes
 
@@ -125,7 +124,7 @@ def _example(content: bytes, plan: TrainingPlan, number: int, known: list[tuple[
     large = _covering(picture, size)
     left, top, right, bottom = (0, 0, *large.size)
     if prior or plan.crop != "random":
-        left, top = _window(large, size, "center" if prior else plan.crop)
+        left, top = _focal(picture, large, size) if plan.crop == "focal" and not prior else _middle(large, size)
         right, bottom = left + size[0], top + size[1]
     return Example(
         pixels=np.asarray(large.crop((left, top, right, bottom))),
@@ -167,11 +166,12 @@ def _covering(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
     return picture if picture.size == inner else picture.resize(inner, Image.Resampling.BILINEAR)
 
 
-def _window(picture: Image.Image, size: tuple[int, int], how: str) -> tuple[int, int]:
-    """(left, top) of the part that is kept."""
-    room: Any = picture.width - size[0], picture.height - size[1]
-    if how != "focal" or room == (0, 0):
-        return middle(room[0]), middle(room[1])
-    x, y = focal_point(picture, size)
-    left, top = (round(at * side - length / 2) for at, side, length in zip((x, y), picture.size, size, strict=True))
-    return min(max(0, left), room[0]), min(max(0, top), room[1])
+def _middle(large: Image.Image, size: tuple[int, int]) -> tuple[int, int]:
+    return middle(large.width - size[0]), middle(large.height - size[1])
+
+
+def _focal(picture: Image.Image, large: Image.Image, size: tuple[int, int]) -> tuple[int, int]:
+    """(left, top) of the part that is kept: where the page, which looks at a small copy too, shows it."""
+    left, top, _, _ = focal_box(thumbnail(picture), size[0] / size[1])
+    x, y = round(left * large.width), round(top * large.height)
+    return min(x, large.width - size[0]), min(y, large.height - size[1])

@@ -205,6 +205,21 @@ def test_shapes_and_crops(check, four, inputs):
     assert "is a stripe; crop it." in of_field(red, "pictures")[0]["message"]
 
 
+@pytest.mark.parametrize("known", [{"crop": "focal"}, {"crop": "focal", "buckets": True}, {"crop": "center"}])
+@pytest.mark.parametrize("size", [(200, 100), (90, 170)])
+def test_what_is_shown_is_what_is_trained_on(check, inputs, size, known):
+    from modules.training.pictures import examples
+
+    ground = Image.new("RGB", size, (90, 120, 90))
+    ground.paste(picture(3, 40, 40), (15, 20))
+    content = file_of(ground)
+    left, top, _, _ = check(pictures=(inputs.keep(content),), **known)["pictures"][0]["crop"]
+    (trained,) = examples([content], TrainingPlan(pictures=("a",), **known), 64, 8)
+    scale = max(trained.size[0] / size[0], trained.size[1] / size[1])
+    assert abs(trained.crop[0] - left * size[0] * scale) <= 1
+    assert abs(trained.crop[1] - top * size[1] * scale) <= 1
+
+
 def test_pictures_are_looked_at_once(checker, four, tokenizer, tmp_path, monkeypatch):
     plan = TrainingPlan(pictures=four, class_noun="cat")
     checker.checked(plan, tokenizer, tmp_path)
