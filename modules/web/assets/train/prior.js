@@ -66,8 +66,9 @@ class Prior {
   paintSets() {
     const wanted = Number(value("num_class_images"));
     const sets = this.fitting();
-    const there = sets.reduce((sum, one) => sum + one.count, 0) - [...this.going.keys()].filter((path) => path.includes("/")).length;
-    const missing = Math.max(0, wanted - Math.max(0, there));
+    const there = sets.reduce((sum, one) => sum + one.pictures.filter(({ seed }) => !this.going.has(`${one.key}/${seed}`)).length, 0);
+    const known = this.going.size ? null : train.check?.plan?.class_pictures_missing; /* the server knows about sampler and seeds, too */
+    const missing = Math.min(wanted, known ?? Math.max(0, wanted - there));
     const words = missing ? `${wanted - missing} of ${wanted} class pictures are there; ${missing} will be made before the training begins.` : `All ${wanted} class pictures are there from earlier trainings.`;
     this.grid.show([words, sets, [...this.going.keys()]], note(words), ...sets.map((one) => this.set(one)));
   }

@@ -170,6 +170,8 @@ class Comparisons {
   }
 }
 
+const GROUP_OVER = ["done", "failed", "partly"];
+
 class ComparisonCard {
   constructor(one) {
     this.group = one.group;
@@ -185,7 +187,7 @@ class ComparisonCard {
     try {
       const told = await ask(`${API}/compare/${this.group}`, { seconds: 60 });
       this.paint(told);
-      if (!["done", "failed", "part"].includes(told.state)) this.timer = setTimeout(() => this.follow(), 3000);
+      if (!GROUP_OVER.includes(told.state)) this.timer = setTimeout(() => this.follow(), 3000);
     } catch (trouble) {
       if (!(trouble instanceof Trouble)) throw trouble;
       this.body.show(trouble.message, problemCard(trouble.message));
@@ -197,10 +199,13 @@ class ComparisonCard {
     const head = element("tr", {}, element("th", { scope: "col", textContent: "Measure" }), ...(told.columns ?? []).map((words) => element("th", { scope: "col", textContent: words })));
     const rows = (told.rows ?? []).map((one) => element("tr", {}, element("th", { scope: "row", textContent: one.label ?? one.name, title: one.note ?? "" }), ...one.cells.map(cell)));
     const arms = element("ul", { class: "tr-arms" }, ...(told.arms ?? []).map(({ label, runs = [] }) => element("li", {}, element("b", { textContent: label }), ...runs.map((run) => run.run ? button(`${STATE_NOTES[run.state] ?? run.state}${run.state === "training" && run.fraction ? ` ${Math.round(100 * run.fraction)} %` : ""}`, () => showRun(run.run), { help: run.sentence || `Seed ${run.seed}` }) : note(STATE_NOTES[run.state] ?? run.state ?? "")))));
+    const shot = (url, alt) => element("td", {}, url && element("img", { src: link(url), alt, loading: "lazy" }));
+    const pictures = ({ prompt: text, pictures: of = {}, base }) => element("tr", {}, element("th", { scope: "row", textContent: text }), shot(base, `${text}, base model`), ...(told.arms ?? []).map(({ arm, label }) => shot(of[arm], `${text}, ${label}`)));
+    const grid = (told.grid ?? []).some((one) => Object.keys(one.pictures ?? {}).length) && element("div", { class: "tr-scroll" }, element("table", { class: "at-table tr-table tr-pack" }, element("thead", {}, element("tr", {}, ...["Prompt", "Base model", ...(told.columns ?? [])].map((words) => element("th", { scope: "col", textContent: words })))), element("tbody", {}, ...told.grid.map(pictures))));
     const get = (path, words) => path && element("a", { class: "at-quiet-button", href: link(path), download: "", textContent: words });
-    const busy = !["done", "failed", "part"].includes(told.state);
+    const busy = !GROUP_OVER.includes(told.state);
     const stop = busy && button("Cancel", () => attempted(async () => (await send(`${API}/compare/${this.group}/cancel`, {}), this.follow())), { look: "at-quiet-button tr-danger" });
     const caveats = (told.notes ?? []).length ? element("ul", { class: "tr-remarks" }, ...told.notes.map((one) => element("li", { textContent: one }))) : null;
-    this.body.show(told, note(told.note ?? ""), arms, rows.length ? element("div", { class: "tr-scroll" }, element("table", { class: "at-table tr-table" }, element("thead", {}, head), element("tbody", {}, ...rows))) : note("The table fills as the trainings end."), caveats, tools(get(told.csv, "CSV"), get(told.markdown, "Markdown"), stop));
+    this.body.show(told, note(told.note ?? ""), arms, rows.length ? element("div", { class: "tr-scroll" }, element("table", { class: "at-table tr-table" }, element("thead", {}, head), element("tbody", {}, ...rows))) : note("The table fills as the trainings end."), caveats, grid, tools(get(told.csv, "CSV"), get(told.markdown, "Markdown"), stop));
   }
 }

@@ -5,7 +5,7 @@ class StartPage {
     const pictures = new Pictures();
     this.bar = new StartBar();
     const left = element("div", { class: "tr-left" }, pictures.place, new Captions().place);
-    const basic = element("div", { class: "tr-grid" }, control("class_noun"), new Token().place, control("name"), element("div", { class: "tr-wide tr-label", id: "train_method", textContent: "Method" }), element("div", { class: "tr-wide" }, new Methods().place), new Preset().place, control("model"), control("max_train_steps"), control("learning_rate"), control("num_vectors"), control("instance_prompt", { wide: true }), new Prior().place);
+    const basic = element("div", { class: "tr-grid" }, element("div", { class: "tr-stack" }, control("class_noun"), control("name")), new Token().place, element("div", { class: "tr-wide tr-label", id: "train_method", textContent: "Method" }), element("div", { class: "tr-wide" }, new Methods().place), new Preset().place, control("model"), control("max_train_steps"), control("learning_rate"), control("num_vectors"), control("instance_prompt", { wide: true }), new Prior().place);
     const load = picker("Settings file", ([file]) => file && loadSettings(file), { accept: ".json,application/json" });
     const files = tools(button("Save settings", saveSettings, { help: "As a JSON file" }), button("Load settings…", () => load.click(), { help: "From such a file, or a run's plan.json" }), button("Start over", startOver, { help: "Empty this page; can be undone for ten seconds" }), load);
     this.place = element("div", { class: "tr-start" }, left, element("div", { class: "tr-right" }, heading("Your training"), basic, sections(), files, this.bar.place));
