@@ -76,7 +76,7 @@ class Checker:
         pictures = self._looker.pictures(complete, complete.resolution)
         known = estimate(complete, model.size, outputs) if model.size else None
         findings += [*wrong, *(of_pictures(complete, pictures) if complete.pictures or not plan.pictures else ())]
-        findings += [*self._of_class(complete), *_of_disk(known)]
+        findings += [*self._of_class(complete), *_of_disk(known, complete)]
         if not wrong:
             findings += [
                 *remarks.of_words(complete, tokenizer),
@@ -228,9 +228,9 @@ def _guessed(plan: TrainingPlan, model: ModelRecord, wrong: Sequence[Finding]) -
         return replace(plan, max_train_steps=steps, resolution=side)
 
 
-def _of_disk(known: Estimate | None) -> Iterator[Finding]:
+def _of_disk(known: Estimate | None, plan: TrainingPlan) -> Iterator[Finding]:
     if known is None or known.disk <= known.free:
         return
     message = f"It needs about {in_words(known.disk)} on the disk, where {in_words(known.free)} are free; keep fewer snapshots or free some."
-    fix = Fix(label="Keep one", changes={"keep_last": 1})
+    fix = Fix(label="Keep one", changes={"keep_last": 1}) if plan.keep_last > 1 else None
     yield Finding(field="keep_last", message=message, level=RED, fix=fix)

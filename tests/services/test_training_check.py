@@ -369,6 +369,8 @@ def test_a_disk_that_is_too_small(check, monkeypatch):
     (problem,) = of_field(answer, "keep_last")
     assert problem["level"] == "red"
     assert "on the disk, where 1 kB are free" in problem["message"]
+    assert problem["fix"]["changes"] == {"keep_last": 1}
+    assert "fix" not in of_field(check(keep_last=1), "keep_last")[0]
 
 
 class Disk:
