@@ -116,11 +116,20 @@ def _tokenizers(built: Built) -> list[str]:
 def _save_tokenizer(built: Built, name: str, folder: Path) -> None:
     """CLIP's; OpenCLIP's encoders were trained with "!" (0) behind the end, not with ends."""
     shutil.copytree(built.tokenizer_folder, folder)
+    _write_parts(folder)
     part = name.replace("tokenizer", "text_encoder")
     zeros = any(tower.part == part and tower.reading.zero_padding for tower in built.towers)
     if zeros:
         path = folder / "tokenizer_config.json"
         _write_json(path, json.loads(path.read_text(encoding="utf-8")) | {"pad_token": "!"})
+
+
+def _write_parts(folder: Path) -> None:
+    """The vocabulary and the merges in files of their own: transformers 4 has a CLIPTokenizer that reads only those."""
+    model = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]
+    merges = (one if isinstance(one, str) else " ".join(one) for one in model["merges"])
+    (folder / "vocab.json").write_text(json.dumps(model["vocab"], ensure_ascii=False), encoding="utf-8")
+    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges, ""]), encoding="utf-8")
 
 
 def scheduler(built: Built) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from diffusers import DiffusionPipeline
 from safetensors.torch import load_file
+from tokenizers.models import BPE
 
 from modules.core.errors import StorageFailed
 from modules.core.tensorfile import read_header
@@ -18,6 +19,7 @@ from modules.families import checkpoint, saving
 from modules.families.built import BuildOptions, Built
 from modules.families.folder import is_model_folder
 from modules.families.saving import kept_metadata, save_folder
+from modules.prompts.tokens import Tokenizer
 
 FULL = BuildOptions(half=False)
 FAMILIES = {
@@ -123,6 +125,17 @@ def test_padding_is_the_models_own(case: tuple[str, Built, Path]) -> None:
     expected = {"sd2-v": {"tokenizer": "!"}, "sdxl-refiner": {"tokenizer_2": "!"}}
     large = {"tokenizer": "<|endoftext|>", "tokenizer_2": "!"}
     assert pads == expected.get(family, large if family == "sdxl" else {"tokenizer": "<|endoftext|>"})
+
+
+def test_the_tokenizer_is_there_in_the_old_form_too(case: tuple[str, Built, Path]) -> None:
+    """transformers 4 builds CLIP's tokenizer from these two files alone."""
+    _, built, path = case
+    folder = next(path.glob("tokenizer*"))
+    model = BPE.from_file(str(folder / "vocab.json"), str(folder / "merges.txt"), end_of_word_suffix="</w>")
+    words = Tokenizer(built.tokenizer_folder)
+    for word in ("photograph", "sks", "ohwx", "striped"):
+        assert [token.id for token in model.tokenize(word)] == words.encode(word)
+    assert len(json.loads((folder / "vocab.json").read_text())) == 49408
 
 
 def test_metadata_is_in_every_file(case: tuple[str, Built, Path]) -> None:
