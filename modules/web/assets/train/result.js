@@ -124,18 +124,21 @@ function evaluationParts(told, view) {
   const plain = measures.filter((one) => one.group !== "failure");
   const failures = measures.filter((one) => one.group === "failure");
   const row = (one) => element("tr", {}, element("th", { scope: "row", textContent: one.label ?? one.name, title: one.note ?? "" }), element("td", { textContent: one.value == null ? "–" : number(one.value) }), element("td", { textContent: range(one) }), element("td", { textContent: one.floor == null && one.ceiling == null ? "" : `${number(one.floor)} … ${number(one.ceiling)}` }), element("td", { textContent: one.n ?? "" }));
-  const heads = [["Measure"], ["Value"], ["95 %", "Where the value lies with 95 % certainty"], ["Base … real", "What the base model and the subject's own pictures reach"], ["N", "Number of pictures"]];
+  const heads = [["Measure"], ["Value"], ["95 %", "Where the value lies with 95 % certainty"], ["Floor … ceiling", "The worst and the best that could be expected; what they are is said below"], ["N", "Number of pictures"]];
   const table = element("div", { class: "tr-scroll" }, element("table", { class: "at-table tr-table" }, element("thead", {}, element("tr", {}, ...heads.map(([words, title]) => element("th", { scope: "col", textContent: words, title })))), element("tbody", {}, ...plain.map(row))));
   const meters = failures.length && element("div", { class: "tr-meters" }, ...failures.map(failureMeter));
   const caveats = [...new Set([...(told.caveats ?? []), ...measures.map((one) => one.value == null && one.note).filter(Boolean)])];
   const about = [told.n && `${counted(told.n, "picture")}`, told.extractor && `features by ${told.extractor}`, told.snapshot > 0 && `snapshot of step ${told.snapshot}`, when(told.made)].filter(Boolean).join(" · ");
-  return [note(about), meters, plain.length ? table : null, caveats.length ? element("ul", { class: "tr-remarks" }, ...caveats.map((one) => element("li", { textContent: one }))) : null, evaluationPictures(told, view)];
+  const meanings = section("measures", "What the measures mean", element("dl", { class: "at-facts tr-proof" }, ...measures.filter((one) => one.note).flatMap((one) => [element("dt", { textContent: one.label ?? one.name }), element("dd", { textContent: one.note })])));
+  return [note(about), meters, plain.length ? table : null, meanings, caveats.length ? element("ul", { class: "tr-remarks" }, ...caveats.map((one) => element("li", { textContent: one }))) : null, evaluationPictures(told, view)];
 }
 
-function failureMeter({ label, name, value, n, note: words }) {
-  const level = value == null ? "amber" : value < 0.2 ? "green" : value < 0.5 ? "amber" : "red";
-  const said = { green: "low", amber: value == null ? "not known" : "some", red: "high" }[level];
-  return element("div", { class: "tr-meter", "data-level": level, title: words ?? "" }, element("span", { class: "tr-meter-name", textContent: label ?? name }), element("meter", { min: 0, max: 1, value: value ?? 0, "aria-label": label ?? name }), element("span", { textContent: `${value == null ? "–" : `${Math.round(100 * value)} %`} ${said}${n ? ` (N ${n})` : ""}` }));
+/* Between the best that could be expected (`ceiling`) and the worst (`floor`). */
+function failureMeter({ label, name, value, n, floor, ceiling, note: words }) {
+  const part = value == null ? null : floor == null || ceiling == null || floor === ceiling ? value : (value - ceiling) / (floor - ceiling);
+  const level = part == null ? "amber" : part < 0.25 ? "green" : part < 0.6 ? "amber" : "red";
+  const said = { green: "low", amber: part == null ? "not known" : "some", red: "high" }[level];
+  return element("div", { class: "tr-meter", "data-level": level, title: words ?? "" }, element("span", { class: "tr-meter-name", textContent: label ?? name }), element("meter", { min: 0, max: 1, value: value ?? 0, "aria-label": label ?? name }), element("span", { textContent: `${value == null ? "–" : number(value, 2)}, ${said}${n ? ` (N ${n})` : ""}` }));
 }
 
 function evaluationPictures({ prompts = [] }, view) {
