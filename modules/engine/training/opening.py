@@ -205,6 +205,7 @@ def _class_contents(run: Run, loaded: Loaded) -> list[bytes]:
         run.doing(f"Drawing class pictures, {there} of {wanted}", there, wanted)
 
     pictures.draw(run.context, loaded, on_progress)
+    run.status.say(state="preparing")
     return pictures.contents()
 
 

@@ -53,9 +53,8 @@ def proofs(run: Run, written: Sequence[Written], request: ImageRequest, png: byt
     for one in written:
         run.doing("Checking what was saved")
         if one.exported.kind == CHECKPOINT:
-            base = None  # not two models in memory
-            loaded = _fresh(run, one.path)
-            found.append(_proof(run, one, request, png, loaded))
+            base = None  # there is room for one model; nor may a name hold the one that was saved
+            found.append(_proof(run, one, request, png, _fresh(run, one.path)))
         else:
             base = base or _fresh(run)
             found.append(_proof(run, one, request, png, base))

@@ -65,6 +65,7 @@ def _learned(run: Run) -> _Learned:
         measure.check_disk(ready, learner)
         with closing(Session(ready, learner, position, movement)) as session:
             batches = _batches(ready, learner)
+            session.catch_up(position)
             with companions(ready):
                 train(ready.loaded.built, learner, run.plan, batches, position, session)
             run.status.say(state="saving", doing="Saving", step=position.step, moved=movement.check())

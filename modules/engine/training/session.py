@@ -76,6 +76,13 @@ class Session:
             self.preview(position)
         return False
 
+    def catch_up(self, position: Position) -> None:
+        """Draw the previews that an earlier attempt was interrupted at."""
+        there = self._run.folder.previews(position.step) / f"{len(self._plan.preview_prompts) - 1}.png"
+        on_the_way = 0 < position.step < self._plan.max_train_steps
+        if on_the_way and self._opened.previews.due(position.step) and not there.exists():
+            self.preview(position)
+
     def preview(self, position: Position) -> list[ImageReady]:
         """Draw the previews as things stand, and keep them."""
         began = time.monotonic()

@@ -100,7 +100,7 @@ def test_interrupted_before_the_first_step_it_is_paused_too(train):
 
 
 def test_interrupted_while_a_preview_is_drawn(train):
-    trained = train(preview_every=2, preview_steps=30, save_every=100)
+    trained = train(preview_every=2, preview_steps=5, save_every=100)
     at = threading.Event()
 
     def on_message(message):
@@ -112,8 +112,12 @@ def test_interrupted_while_a_preview_is_drawn(train):
     with pytest.raises(Cancelled):
         trained.run()
     assert at.is_set()
+    assert not (trained.folder / "previews/000002").exists()
     assert (trained.folder / "checkpoint" / "000002" / "state.json").exists()
     assert [line["step"] for line in trained.log] == [1, 2]
+    trained.renew()
+    trained.run()
+    assert (trained.folder / "previews/000002/1.png").exists()
 
 
 # Wishes -----------------------------------------------------------------------------------------------------------------
