@@ -13,12 +13,16 @@ from modules.training.frechet import FEWEST, fid, inception_score, kid, softmax_
 
 @dataclass(frozen=True, kw_only=True)
 class _Extractor:
-    """Who sees: features for distances, logits of classes for what works on probabilities, and their names."""
+    """Who sees: features for distances, logits of classes for what works on probabilities, and their names.
+
+    `spread`: what features are multiplied by for KID, whose kernel is made for entries of about 1.
+    """
 
     name: str
     classes: str
     features: Callable[[Look], Tensor]
     logits: Callable[[Look], Tensor]
+    spread: float = 1.0
 
 
 def distribution(evidence: Evidence) -> list[Measure]:
@@ -48,7 +52,10 @@ def distribution(evidence: Evidence) -> list[Measure]:
             f"{eyes.classes}, {against}; at most 2",
         ),
         measure(
-            "kid", f"KID (N={count})", (kid(drawn, real), kid(base, real)), f"{eyes.name}, {against}; no bias from few"
+            "kid",
+            f"KID (N={count})",
+            (kid(eyes.spread * drawn, eyes.spread * real), kid(eyes.spread * base, eyes.spread * real)),
+            f"{eyes.name}, {against}; no bias from few",
         ),
         measure(
             "inception_score",
@@ -79,6 +86,7 @@ def _clip(evidence: Evidence) -> _Extractor:
         classes=f"{instruments.extractor}, softmax over {len(captions)} captions",
         features=lambda found: found.features,
         logits=lambda found: instruments.sharpness * found.features @ captions.T,
+        spread=captions.shape[1] ** 0.5,
     )
 
 
