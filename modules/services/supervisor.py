@@ -187,7 +187,7 @@ class Supervisor(threading.Thread):
             log.warning("engine %s: %s", self.state.name, reason)
         job, self._job = self._job, None
         if job:
-            blame = not self._stopping.is_set()
+            blame = self._blames(job)
             failure = self._failure
             self._stored(
                 lambda: (
@@ -200,6 +200,10 @@ class Supervisor(threading.Thread):
         self._refuse_loads(f"{reason} while it loaded the model")
         state = "failed" if self._deaths >= FAILED_AFTER else "restarting"
         self._show(state=state, doing=reason, model="", memory_used=0, pid=0, job="")
+
+    def _blames(self, job: Job) -> bool:
+        """Whether the engine's end may be the job's fault."""
+        return not self._stopping.is_set()
 
     def _refuse_loads(self, reason: str) -> None:
         sentence = f"{reason[:1].upper()}{reason[1:]}."

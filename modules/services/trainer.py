@@ -7,6 +7,7 @@ from modules.core import events
 from modules.services.connection import EngineConnection
 from modules.services.needs import Needs
 from modules.services.supervisor import FAILED_AFTER, Supervisor
+from modules.services.trainings_folder import RunFolder
 from modules.services.turns import TRAINING, Turns
 from modules.storage.records import Job
 
@@ -26,6 +27,7 @@ class Trainer(Supervisor):
         super().__init__(NAME, device, needs, turns)
         self._drawers = tuple(drawers)
         self._wake = threading.Event()
+        self._reached: dict[str, int] = {}  # by run: the step at which its process was lost
         self._resting = False  # it has been asked to end because no training is left
         self._show(state="off")
 
@@ -73,6 +75,14 @@ class Trainer(Supervisor):
                 self._give_up(reason)
         self._resting = False
         self._turns.leave()
+
+    def _blames(self, job: Job) -> bool:
+        """A training that has come further than ever before goes on as often as need be; one that does not, three times."""
+        run = getattr(job.request, "run", "") or job.id
+        reached = (RunFolder(self._needs.places.training, run).last() or {}).get("step", 0)
+        further = reached > self._reached.get(run, 0)
+        self._reached[run] = max(reached, self._reached.get(run, 0))
+        return super()._blames(job) and not further
 
     def _give_up(self, reason: str) -> None:
         """Who waits for a process that cannot be started is told, and the pictures behind are drawn."""
