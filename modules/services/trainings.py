@@ -4,7 +4,9 @@ A run has the id of its first job. It is gone on with by a further job, whose pl
 """
 
 import json
+import shutil
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +26,7 @@ from modules.services.trainings_folder import REMOVED, RunFolder, removed_runs
 from modules.services.trainings_publish import published
 from modules.storage.records import Job
 
+DAY = 24 * 3600.0
 WORKING = ("preparing", "class pictures", "training", "saving", "evaluating")  # states in status.json of a run at work
 
 
@@ -94,6 +97,7 @@ class Trainings:
 
     def begin(self, plan: TrainingPlan, owner: str = "") -> Run:
         """Queue a training. Raises what the desk raises."""
+        self._forget_measurements()
         return self._run(self._desk.submit(replace(plan, run=""), owner=owner).id)
 
     def resume(self, run: str, owner: str | None = None) -> Run:
@@ -205,6 +209,15 @@ class Trainings:
         with self._lock:
             jobs = [*self._jobs[run].values()]
         return [job if job.over else self._queue.job(job.id) for job in jobs]
+
+    def _forget_measurements(self) -> None:
+        """Their folders, a day after: nobody lists them."""
+        with self._lock:
+            every = [job for jobs in self._jobs.values() for job in jobs.values()]
+        for job in every:
+            old = job.ended is not None and time.time() - job.ended > DAY
+            if old and isinstance(job.request, TrainingPlan) and job.request.dry:
+                shutil.rmtree(self._root / job.id, ignore_errors=True)
 
     def _at_work(self, run: str, owner: str | None) -> Run:
         known = self.one(run, owner)

@@ -198,3 +198,13 @@ def test_a_disk_too_small_for_the_training_is_said_before(opened, monkeypatch):
         with pytest.raises(StorageFailed, match="the disk is full"):
             studio.trainings.begin(plan_for(studio))
         assert studio.queue.jobs() == ()
+
+
+def test_measurements_are_forgotten_after_a_day(opened, monkeypatch):
+    with opened() as studio:
+        dry, kept = quick(studio, dry=True), quick(studio)
+        assert dry.folder.table("measure.json")
+        monkeypatch.setattr("modules.services.trainings.DAY", -1.0)
+        studio.trainings.stop(studio.trainings.begin(plan_for(studio)).id)
+        assert not dry.folder.path.exists()
+        assert kept.folder.path.exists()
