@@ -35,15 +35,15 @@ def test_the_page_itself_carries_only_the_element():
 
 def test_parts_are_served_and_kept_by_browsers(client):
     for ending, kind in (("js", "text/javascript"), ("css", "text/css")):
-        answer = client.get(f"/page-parts/train.{ending}")
+        answer = client.get(f"/api/v1/page-parts/train.{ending}")
         assert answer.headers["content-type"].startswith(kind)
-        again = client.get(f"/page-parts/train.{ending}", headers={"If-None-Match": answer.headers["etag"]})
+        again = client.get(f"/api/v1/page-parts/train.{ending}", headers={"If-None-Match": answer.headers["etag"]})
         assert (again.status_code, again.content) == (304, b"")
 
 
 @pytest.mark.parametrize("name", ["x", "..%2fpage", "train.js"])
 def test_no_other_file_is_served(client, name):
-    assert client.get(f"/page-parts/{name}.js").status_code == 404
+    assert client.get(f"/api/v1/page-parts/{name}.js").status_code == 404
 
 
 class _Studio:

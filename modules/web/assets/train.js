@@ -19,7 +19,7 @@ class TrainTab extends HTMLElement {
   async fetch() {
     this.watching.disconnect();
     try {
-      await Promise.all([trainPart("link", { rel: "stylesheet", href: address("page-parts/train.css") }), trainPart("script", { src: address("page-parts/train.js") })]);
+      await Promise.all([trainPart("link", { rel: "stylesheet", href: address("api/v1/page-parts/train.css") }), trainPart("script", { src: address("api/v1/page-parts/train.js") })]);
       atelier.train.open(this);
     } catch (trouble) {
       if (!(trouble instanceof Trouble)) throw trouble;

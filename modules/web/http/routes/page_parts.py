@@ -1,4 +1,4 @@
-"""`/page-parts`: scripts and style sheets of tabs that are fetched when such a tab is first opened."""
+"""`/api/v1/page-parts`: scripts and style sheets of tabs that are fetched when such a tab is first opened."""
 
 import hashlib
 
@@ -20,7 +20,7 @@ def register_routes() -> list[Routes]:
 
 def build(studio: Studio) -> APIRouter:
     """The routes."""
-    router = new_router("/page-parts")
+    router = new_router("/api/v1/page-parts")
 
     @router.get("/{name}.js", include_in_schema=False)
     def script(name: str, request: Request) -> Response:
