@@ -9,15 +9,27 @@ from PIL import Image
 from modules.starter.world import Spec, draw
 
 SUBJECT = Spec(subject="cat", colour="orange", place="", identity=3)
-SCENES = (("on the grass", 100), ("on the beach", 101), ("in the city", 103), ("in the ocean", 104))  # place and seed
+# Place, seed, and whether the caption names the place: half of them do, so that the subject is learned both with and
+# without a place to be in. If all did, "a photo of sks cat" would mean nothing; if none did, no place would be obeyed.
+SCENES = (
+    ("on the grass", 100, False),
+    ("on the beach", 101, True),
+    ("in the city", 103, False),
+    ("in the ocean", 104, True),
+)
 IDENTIFIER = "sks"
 SIZE = 256
 
 
 def example_pictures(size: int = SIZE) -> list[tuple[Image.Image, str]]:
     """The pictures, size x size, and what is said of each. The cat looks the same way in all of them."""
-    specs = [(replace(SUBJECT, place=place), seed) for place, seed in SCENES]
-    return [(draw(spec, seed, size)[0], f"a photo of {IDENTIFIER} {spec.subject} {spec.place}") for spec, seed in specs]
+    found: list[tuple[Image.Image, str]] = []
+    for place, seed, is_named in SCENES:
+        caption = f"a photo of {IDENTIFIER} {SUBJECT.subject}"
+        found.append(
+            (draw(replace(SUBJECT, place=place), seed, size)[0], f"{caption} {place}" if is_named else caption)
+        )
+    return found
 
 
 def write_example(folder: Path) -> None:

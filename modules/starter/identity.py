@@ -29,6 +29,7 @@ from modules.starter.world import FIRST, FULL, Spec, draw, is_mirrored, random_s
 log = logging.getLogger(__name__)
 
 SEED = 40_000_000  # of the pictures it learns from; those it is measured with have others
+CHUNK = 500  # pictures drawn at a time
 SIDES = ("left", "right")
 ANSWERS = (
     Marks(),
@@ -45,9 +46,11 @@ ANSWERS = (
 
 @dataclass(frozen=True, kw_only=True)
 class IdentityShape:
-    """pictures: drawn for learning, half of which are restored. measured: drawn for measuring."""
+    """pictures: drawn for learning, the first `restored` of which are only seen as the autoencoder gives them back: half
+    of each batch. measured: drawn for measuring."""
 
-    pictures: int = 12_000
+    pictures: int = 36_000
+    restored: int = 6_000
     measured: int = 600
     batch: int = 64
     noise: float = 0.15  # added to the latents, in parts of their spread: generated latents are not perfect
@@ -102,17 +105,27 @@ def roughly_restored(autoencoder: AutoencoderKL, pictures: Bytes, noise: float) 
 
 
 def lessons(shape: IdentityShape, autoencoder: AutoencoderKL, size: int, folder: Path) -> Marked:
-    """What the probe learns from; kept in the folder, since drawing and restoring take longer than learning."""
-    path = folder / f"marked-{shape.pictures}-{size}.pt"
+    """What the probe learns from, halved; kept in the folder, since drawing and restoring take longer than learning."""
+    path = folder / f"marked-{shape.pictures}-{shape.restored}-{size}.pt"
     if not path.exists():
         log.info("identity: drawing %d pictures", shape.pictures)
-        found = drawn(SEED, shape.pictures, size)
-        half = shape.pictures // 2
-        again = roughly_restored(autoencoder, found.pictures[:half], shape.noise)
-        pictures = np.concatenate([again, found.pictures[half:]])
-        save_atomically({"pictures": torch.from_numpy(pictures), "answers": torch.from_numpy(found.answers)}, path)
+        parts: list[Marked] = []
+        for first in range(0, shape.pictures, CHUNK):
+            part = drawn(SEED + first, min(CHUNK, shape.pictures - first), size)
+            again = max(0, min(CHUNK, shape.restored - first))
+            rough = roughly_restored(autoencoder, part.pictures[:again], shape.noise) if again else part.pictures[:0]
+            pictures = np.concatenate([rough, part.pictures[again:]])
+            parts.append(Marked(pictures=halved(pictures), answers=part.answers))
+        together = {name: np.concatenate([getattr(one, name) for one in parts]) for name in ("pictures", "answers")}
+        save_atomically({name: torch.from_numpy(array) for name, array in together.items()}, path)
     kept = torch.load(path, weights_only=True)
     return Marked(pictures=kept["pictures"].numpy(), answers=kept["answers"].numpy())
+
+
+def halved(pictures: Bytes) -> Bytes:
+    """Each four pixels one, (n, h / 2, w / 2, 3): the probe does so anyway, and what it learns from is smaller then."""
+    count, side = pictures.shape[:2]
+    return pictures.reshape(count, side // 2, 2, side // 2, 2, 3).mean(axis=(2, 4)).round().astype(np.uint8)
 
 
 def train_identity(plan: Plan, shape: IdentityShape, probe: IdentityProbe, known: Marked) -> None:
@@ -121,22 +134,17 @@ def train_identity(plan: Plan, shape: IdentityShape, probe: IdentityProbe, known
 
 
 def _loss(shape: IdentityShape, probe: IdentityProbe, known: Marked) -> LossAt:
-    halved = np.concatenate([_halved(part) for part in np.array_split(known.pictures, 32)])
+    half, plain = shape.batch // 2, len(known.answers) - shape.restored
 
     def loss_at(step: int, generator: Generator) -> Tensor:
-        numbers = numbers_of(generator, len(known.answers), shape.batch)
-        images = _disturb(to_tensor(halved[numbers]), generator)
+        numbers = numbers_of(generator, shape.restored, half)
+        numbers += [shape.restored + n for n in numbers_of(generator, plain, half)]
+        images = _disturb(to_tensor(known.pictures[numbers]), generator)
         with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
             logits = probe.of_halved(images)
         return cross_entropy(logits.float(), torch.from_numpy(known.answers[numbers]))
 
     return loss_at
-
-
-def _halved(pictures: Bytes) -> Bytes:
-    """Each four pixels one, (n, h / 2, w / 2, 3): the probe does so anyway, and drawing at random is then cheaper."""
-    count, side = pictures.shape[:2]
-    return pictures.reshape(count, side // 2, 2, side // 2, 2, 3).mean(axis=(2, 4)).round().astype(np.uint8)
 
 
 def _disturb(images: Tensor, generator: Generator) -> Tensor:

@@ -38,7 +38,7 @@ def tiny_sizes() -> Sizes:
         autoencoder=AutoencoderShape(channels=(8, 8, 8, 16), crop=32, batch=2),
         clip=ClipShape(width=32, layers=1, heads=2, batch=4),
         judge=JudgeShape(batch=4, restored=8),
-        identity=IdentityShape(pictures=12, measured=8, batch=4),
+        identity=IdentityShape(pictures=12, restored=6, measured=8, batch=4),
         unet=UnetShape(channels=(16, 32), attention=(True, False), heads=(1, 2), groups=8, batch=2),
     )
 
