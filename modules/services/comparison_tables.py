@@ -163,7 +163,7 @@ def as_markdown(title: str, rows: Iterable[Row], labels: Mapping[str, str], note
         cells = [f"**{one.text}**" if one.best else one.text for one in row.cells]
         ends = [NO_VALUE if end is None else brief(end) for end in (row.floor, row.ceiling)]
         lines.append(f"| {_cell_text(row.label)}{arrows.get(row.better, '')} | " + " | ".join([*cells, *ends]) + " |")
-    return "\n".join([*lines, "", *(f"- {' '.join(note.split())}" for note in notes), ""])
+    return "\n".join([*lines, "", *(f"- {' '.join(note.split())}" for note in notes if note), ""])
 
 
 def brief(number: float) -> str:

@@ -75,6 +75,7 @@ class Group:
     group: str
     comparison: str
     label: str
+    note: str
     created: float
     pack: str
     plan: TrainingPlan
@@ -123,7 +124,9 @@ class Comparisons:
         Raises InvalidRequest, QueueFull, NoModel; then nothing of it stays in the queue.
         """
         comparison = comparison_of(name)
-        comparison = replace(comparison, arms=tuple(arms) or comparison.arms, pack=pack or comparison.pack)
+        if arms:
+            comparison = replace(comparison, arms=tuple(arms), label=" / ".join(one.label for one in arms), note="")
+        comparison = replace(comparison, pack=pack or comparison.pack)
         _check(comparison, seeds)
         plan = replace(plan, model=plan.model or self._desk.current_model().title)
         group = secrets.token_hex(6)
@@ -194,6 +197,7 @@ class Comparisons:
             group=kept["group"],
             comparison=kept["preset"],
             label=kept["label"],
+            note=str(kept.get("note", "")),
             created=kept["created"],
             pack=kept["pack"],
             plan=from_json(kept["plan"], TrainingPlan),
@@ -306,8 +310,7 @@ def _grid(done: Sequence[tuple[str, str, Mapping[str, Any]]]) -> tuple[Shown, ..
 
 def _notes(kept: dict[str, Any], found: Sequence[Found]) -> tuple[str, ...]:
     """Every caveat once."""
-    first = [str(kept.get("note", ""))]
     methods = [OF_METHODS] if kept["preset"] == "subject2subject" else []
     alone = [ONE_SEED] if len(kept["seeds"]) < 2 else []
     said = [note for one in found for note in one.evaluation.get("caveats", ()) if isinstance(note, str)]
-    return tuple(dict.fromkeys(note for note in (*first, *methods, *alone, *said) if note))
+    return tuple(dict.fromkeys(note for note in (*methods, *alone, *said) if note))

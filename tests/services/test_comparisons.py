@@ -155,6 +155,7 @@ def test_own_arms(studio, comparisons):
     group = comparisons.begin("prior", plan, seeds=(1,), arms=arms, pack="full")
     assert [studio.queue.job(one.run).request.rank for one in group.members] == [4, 32]
     assert {studio.queue.job(one.run).request.evaluate for one in group.members} == {group.pack} == {"full"}
+    assert (group.label, group.note) == ("Rank 4 / Rank 32", "")
     assert group.labels == {"r4": "Rank 4", "r32": "Rank 32"}
     comparisons.cancel(group.group)
 

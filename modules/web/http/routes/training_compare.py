@@ -130,7 +130,7 @@ def _add_tables(router: APIRouter, comparisons: Comparisons) -> None:
         """For a report, with the caveats below."""
         found = comparisons.one(group, owner)
         title = f"{found.label} ({found.plan.model}, {len(found.seeds)} seeds)"
-        text = as_markdown(title, found.rows, found.labels, (*_failures(found), *found.notes))
+        text = as_markdown(title, found.rows, found.labels, (found.note, *_failures(found), *found.notes))
         return _file(text, "text/markdown", f"comparison-{group}.md")
 
     @router.get("/{group}")
@@ -156,7 +156,7 @@ def group_view(found: Group) -> dict[str, Any]:
         "rows": [_row(one) for one in found.rows],
         "prompts": [one.prompt for one in found.grid],
         "grid": [_shown(one) for one in found.grid],
-        "note": found.notes[0] if found.notes else "",
+        "note": found.note,
         "notes": [*_failures(found), *found.notes],
         "csv": f"{BASE}/{found.group}.csv",
         "markdown": f"{BASE}/{found.group}.md",
