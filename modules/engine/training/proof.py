@@ -14,6 +14,7 @@ from modules.engine.training.opening import Run
 from modules.engine.training.previews import CHECKPOINT, LORA, difference
 from modules.engine.training.results import Written, record_of
 from modules.families.naming import layers_of
+from modules.prompts.networks import cut_networks
 
 TOLERANCES = {"fp32": 0.0, "fp16": 2.0, "bf16": 4.0}  # mean difference of the pictures' bytes
 ROUNDING = 0.1  # of a LoRA in 32 bits: its product is added to the weights, not to their answers
@@ -73,10 +74,12 @@ def _proof(run: Run, one: Written, request: ImageRequest, png: bytes, loaded: Lo
     notes: list[str] = []
     files = () if one.exported.kind == CHECKPOINT else (_file(one),)
     name = run.status["name"]
-    if files and files[0].name != name:  # the same file in another format
+    if not files:  # a LoRA that was merged into it is not named any more
+        request = replace(request, prompt=cut_networks(request.prompt)[0].strip())
+    elif files[0].name != name:  # the same in another format
         request = replace(request, prompt=request.prompt.replace(name, files[0].name))
     (picture,) = drawn(request, run.context, loaded, files=files, notes=notes)
-    if any("left out" in note for note in notes):
+    if files and any("left out" in note and one.path.stem in note for note in notes):
         raise InvalidModelFile(f"{one.path.name} was saved, but cannot be used: {' '.join(notes)}")
     precision = run.plan.save_precision if one.exported.kind != "embedding" else "fp32"
     return Proof(

@@ -10,10 +10,12 @@ import torch
 from safetensors.torch import load_file
 
 from modules.core import events
+from modules.core.errors import InvalidModelFile
 from modules.core.requests import FileRecord
 from modules.core.tensorfile import read_header
 from modules.engine import generate
 from modules.engine.models import Models
+from modules.engine.training import results
 from modules.engine.training.folder import Folder
 from modules.engine.training.previews import Previews, difference
 from modules.families import single_file
@@ -189,6 +191,29 @@ def test_dreambooth_in_32_bits_comes_back_bit_for_bit(train):
     assert "Model: small" in before
     _, tensors = single_file.load(folder / "my-cat.safetensors")
     assert all(one.dtype == torch.float32 for one in tensors.values() if one.numel())
+
+
+def test_a_lora_is_merged_into_a_checkpoint_too(train):
+    prompts = ("<lora:somebody-elses:1> a photo of sks cat",)
+    known = {"formats": ("kohya", "checkpoint"), "save_precision": "fp32", "preview_prompts": prompts}
+    trained = train(max_train_steps=1, **known).run()
+    assert (trained.root / "Stable-diffusion" / "my-cat-checkpoint.safetensors").exists()
+    assert [one["same"] for one in trained.status["verified"]] == [True, True]
+    assert list(trained.status["matched"]) == ["my-cat.safetensors"]
+
+
+def test_a_file_that_cannot_be_used_is_no_result(train, monkeypatch):
+    """Written with names that nobody knows: loading it back finds out."""
+
+    def unknown(path, tensors, metadata):
+        save(path, {f"lora_unet_nowhere_{n}.lora_up.weight": one for n, one in enumerate(tensors.values())}, metadata)
+
+    save = single_file.save
+    monkeypatch.setattr(results.single_file, "save", unknown)
+    trained = train(max_train_steps=1, preview_prompts=())
+    with pytest.raises(InvalidModelFile, match=r"my-cat\.safetensors was saved, but cannot be used"):
+        trained.run()
+    assert trained.status["state"] == "failed"
 
 
 def test_an_embedding_is_called_by_its_name(train):
