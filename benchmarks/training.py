@@ -1,12 +1,14 @@
 """Our training beside the same computation as diffusers' `train_dreambooth.py` does it: steps a second, and the loss.
 
-    python benchmarks/training.py [--big] [--device cuda] [--precision bf16] [--pairs 7] [--steps 4] [--losses 30]
+    python benchmarks/training.py [--busy] [--pairs 7] [--steps 4] [--losses 30]
+    python benchmarks/training.py --big --device cuda --precision bf16
 
 DreamBooth with prior preservation, batch 1 + 1, the U-Net learns, AdamW. Ours is the whole loop as the engine runs it:
 cached posteriors and texts, a fresh draw from the posterior at each step, numbers and their finiteness after it. Peer:
 `as_train_dreambooth.py`. Blocks of steps in turns in the same run. The losses are compared in a second run from the same
-weights in which the peer is given the same draws: --losses steps. Without --big on the starter model; with it on a
-checkpoint of Stable Diffusion 1.5's size with random weights (written once into --folder), at 512 pixels.
+weights in which the peer is given the same draws: --losses steps. --busy is for a machine that does other things too.
+Without --big on the starter model; with it on a checkpoint of Stable Diffusion 1.5's size with random weights (written
+once into --folder), at 512 pixels.
 """
 
 import argparse
@@ -63,7 +65,7 @@ class Setting:
     """What both sides train with."""
 
     def __init__(self, path: Path, side: int, given: argparse.Namespace) -> None:
-        self.path, self.device = path, torch.device(given.device)
+        self.path, self.device, self.busy = path, torch.device(given.device), given.busy
         self.plan = TrainingPlan(
             method="dreambooth",
             model="starter",
@@ -88,7 +90,7 @@ class Setting:
         """The time when the device has done everything."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
-        return time.perf_counter()
+        return time.process_time() if self.busy else time.perf_counter()
 
 
 class Ours:
@@ -198,8 +200,11 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=4, help="in each block")
     parser.add_argument("--losses", type=int, default=30, help="steps of the second run")
     parser.add_argument("--rate", type=float, default=1e-5, help="learning rate")
+    parser.add_argument("--busy", action="store_true", help="count seconds of the processor, in one thread")
     parser.add_argument("--folder", type=Path, help="where the big checkpoint is, or is written")
     given = parser.parse_args()
+    if given.busy:
+        torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as temporary:
         path, side = STARTER, 128
         if given.big:
