@@ -86,13 +86,16 @@ function usePrompt(view, file) {
   return where;
 }
 
+const withoutHash = (title) => title.replace(/ \[\w+\]$/, "").split("/").pop();
+
 /* Into txt2img: a checkpoint becomes the model; a network needs the model that it was made for. */
 async function useRun(view) {
   const file = usableFile(view);
   await attempted(async () => {
     await shelf.load(true);
-    const title = modelOf(view);
-    const wanted = file.kind === "checkpoint" ? shelf.of("checkpoint").find((one) => bare(one.name) === bare(file.name) || one.title.startsWith(file.name)) : shelf.of("checkpoint").find((one) => one.title === title || one.name === title);
+    const title = file.kind === "checkpoint" ? (file.file ?? file.name) : modelOf(view);
+    const wanted = shelf.of("checkpoint").find((one) => withoutHash(one.use) === withoutHash(title));
+    if (!wanted) sayInToast(`The model ${withoutHash(title)} is not here any more; choose one of its kind.`);
     if (wanted && shelf.chosen.checkpoint !== wanted.id) {
       await ask(`api/v1/models/${wanted.id}/choose`, { method: "POST" });
       by("refresh_sd_model_checkpoint")?.click();
