@@ -138,6 +138,8 @@ class Trainings:
     def pause(self, run: str, owner: str | None = None) -> Run:
         """Stop within one step, with all that is needed to go on later; one that waits is taken out."""
         known = self._at_work(run, owner)
+        if known.job.over:
+            raise _refusal("An evaluation cannot be paused; stop it, and ask for it again later.")
         self._engines.interrupt(known.job.id)
         return self._run(run)
 

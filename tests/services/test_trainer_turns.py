@@ -16,15 +16,15 @@ def shared():
 
 @pytest.fixture
 def turns(queue, shared):
-    return Turns(queue, "cuda:0", lambda: bool(shared))
+    return Turns(queue, ("cuda:0", "cuda:1"), lambda: bool(shared))
 
 
 def draw(queue, owner: str = ""):
     return queue.submit("image", ImageRequest(), owner=owner)
 
 
-def train(queue, owner: str = ""):
-    return queue.submit("train", TrainingPlan(pictures=("x",)), owner=owner)
+def train(queue, owner: str = "", **fields):
+    return queue.submit("train", TrainingPlan(pictures=("x",), **fields), owner=owner)
 
 
 def test_kinds_of_jobs_are_handed_out_apart(queue):
@@ -112,6 +112,23 @@ def test_other_devices_draw_on(queue, turns):
     assert turns.claim_drawing("e", "cuda:0") is None
     assert turns.claim_drawing("f", "cuda:1")
     assert turns.closed("cuda:1") is None
+    assert turns.waits_for(draw(queue)) is None, "there is one that draws"
+
+
+def test_a_training_on_two_devices_has_both(queue, turns):
+    for _ in range(3):
+        draw(queue)
+    assert turns.claim_drawing("e", "cuda:0")
+    assert turns.claim_drawing("f", "cuda:1")
+    turns.left("e")
+    training = train(queue, num_processes=2)
+    assert turns.claim_drawing("e", "cuda:0")
+    turns.left("e")
+    assert not turns.take(), "the second still draws"
+    turns.left("f")
+    assert turns.take()
+    assert turns.claim_drawing("f", "cuda:1") is None
+    assert turns.waits_for(draw(queue)).id == training.id
 
 
 def test_shared(queue, turns, shared):

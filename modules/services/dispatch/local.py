@@ -13,11 +13,10 @@ from modules.services.turns import Turns
 def start(needs: Needs) -> Engines:
     """Start an engine on every device; answers at once, they get ready by themselves."""
     names = devices(needs.flags)
-    first = next(iter(names), "cpu")
-    turns = Turns(needs.queue, first, lambda: needs.settings.get(WHILE_TRAINING) == BESIDE)
-    needs.watch.held_up = lambda job: None if len(names) > 1 else turns.closed(first)
+    turns = Turns(needs.queue, names, lambda: needs.settings.get(WHILE_TRAINING) == BESIDE)
+    needs.watch.held_up = turns.waits_for
     drawers = [Supervisor(device.replace(":", ""), device, needs, turns) for device in names]
-    supervisors = [*drawers, Trainer(first, needs, turns, drawers)]
+    supervisors = [*drawers, Trainer(next(iter(names), "cpu"), needs, turns, drawers)]
     for one in supervisors:
         one.start()
     return Engines(needs.queue, supervisors, turns)
