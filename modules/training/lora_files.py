@@ -33,6 +33,17 @@ OUTSIDE = {
     "add_embedding.linear_1": "label_emb.0.0",
     "add_embedding.linear_2": "label_emb.0.2",
 }
+# earlier releases of diffusers look for some of these without asking whether they are there
+SETTINGS: Mapping[str, Any] = {
+    "peft_type": "LORA",
+    "bias": "none",
+    "lora_dropout": 0.0,
+    "init_lora_weights": True,
+    "rank_pattern": {},
+    "alpha_pattern": {},
+    "use_dora": False,
+    "use_rslora": False,
+}
 MIDDLE = {"resnets.0": "0", "attentions.0": "1", "resnets.1": "2"}
 
 
@@ -88,7 +99,7 @@ def _configurations(added: Mapping[str, LowRank]) -> dict[str, Any]:
         one = next(one for name, one in added.items() if name.startswith(f"{part}."))
         alpha = int(one.alpha) if one.alpha.is_integer() else one.alpha
         settings: dict[str, Any] = {"r": one.down.shape[0], "lora_alpha": alpha, "target_modules": sorted(paths)}
-        settings |= {"peft_type": "LORA", "bias": "none", "lora_dropout": 0.0, "init_lora_weights": True}
+        settings |= SETTINGS
         table |= {f"{part}.{key}": value for key, value in settings.items()}
     return table
 

@@ -29,6 +29,8 @@ IN_UNET: Mapping[str, tuple[str, ...] | None] = {
     FEED_FORWARD: ("to_q", "to_k", "to_v", "to_out.0", "ff.net.0.proj", "ff.net.2", "proj_in", "proj_out"),
     ALL: None,
 }
+# not the few layers outside the blocks: kohya's tools leave them out too, and older readers of files pass them over
+BLOCKS = ("down_blocks.", "mid_block.", "up_blocks.")
 IN_TEXT_ENCODER: Mapping[str, tuple[str, ...]] = {
     ATTENTION: ("q_proj", "k_proj", "v_proj", "out_proj"),
     FEED_FORWARD: ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"),
@@ -53,7 +55,9 @@ def prepare(model: Model, plan: TrainingPlan) -> Iterator[Learner]:
 
 def targets(model: Model, plan: TrainingPlan) -> Iterator[tuple[str, Layer]]:
     """The layers that get one beside them, by part and path."""
-    yield from ((f"unet.{name}", layer) for name, layer in layers_named(model.unet, IN_UNET[plan.targets]))
+    for name, layer in layers_named(model.unet, IN_UNET[plan.targets]):
+        if name.startswith(BLOCKS):
+            yield f"unet.{name}", layer
     if plan.train_text_encoder:
         for part, network in text_encoders(model).items():
             for name, layer in layers_named(network, IN_TEXT_ENCODER[plan.targets]):
