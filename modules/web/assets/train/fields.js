@@ -51,7 +51,7 @@ class Control {
       if (input.value !== text) input.value = text;
     }
     if (input.type !== "checkbox" && input.tagName !== "SELECT") input.placeholder = this.placeholder();
-    const problems = DRAFT.pictures.length ? problemsOf(this.name).filter((one) => one.level !== "green") : []; /* nobody is scolded before having begun */
+    const problems = DRAFT.pictures.length ? problemsOf(this.name).filter((one) => one.level === "red" || (one.level === "amber" && this.name !== "identifier")) : []; /* the token's remarks stand below it; nobody is scolded before having begun */
     const red = problems.some((one) => one.level === "red");
     this.problem.show(problems, ...problems.map((one) => element("span", { class: one.level === "red" ? "at-problem" : "at-note", textContent: one.message })));
     if (red) input.setAttribute("aria-invalid", "true");
@@ -77,7 +77,9 @@ let rare = [];
 async function rollToken() {
   await attempted(async () => {
     if (!rare.length) rare = [...(await ask(`${API}/tokens/rare?count=20&seed=${Math.floor(Math.random() * 1e9)}`)).tokens];
-    change({ identifier: rare.pop() });
+    const next = rare.pop();
+    renameSubject(next);
+    change({ identifier: next });
     announce(`The identifier is ${value("identifier")} now.`);
   });
 }

@@ -133,10 +133,19 @@ const problemsOf = (name) => (train.check?.problems ?? []).filter((one) => one.f
 
 /* What a sentence's button does: {label, changes}; of pictures it names those that stay. */
 function applyFix({ changes }) {
-  const { pictures, ...others } = changes;
+  const { pictures, captions, crops, ...others } = changes;
   for (const name of ["instance_prompt", "class_prompt"]) if (!DRAFT.values[name]) delete others[name]; /* composed anyway */
+  if (crops) DRAFT.pictures.forEach((one) => delete one.crop);
+  if (captions) DRAFT.pictures.forEach((one, at) => captions[at] && Object.assign(one, { caption: captions[at], source: "written here" }));
   if (pictures) DRAFT.pictures = DRAFT.pictures.filter((one) => pictures.includes(one.id));
+  if (others.identifier) renameSubject(others.identifier);
   change(others);
+}
+
+/* Captions follow when another identifier is taken as a whole, not while one is typed. */
+function renameSubject(to) {
+  const from = String(value("identifier")).trim().replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  if (from) for (const one of DRAFT.pictures) if (one.caption) one.caption = one.caption.replace(new RegExp(`(?<!\\w)${from}(?!\\w)`, "gi"), () => to);
 }
 
 /* -- the server's lists ------------------------------------------------------------------------------------------------------------ */
