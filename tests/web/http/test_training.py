@@ -133,7 +133,7 @@ def test_pause_resume_steer_and_stop(shared):
 def test_stopped(shared):
     run = begun(shared, max_train_steps=500)["run"]
     eventually(lambda: view(shared, run)["state"] == "training")
-    assert 0 < view(shared, run)["eta"] < 60
+    assert 0 < eventually(lambda: view(shared, run)["eta"]) < 60
     ask(shared, f"/{run}/stop")
     assert (over(shared, run)["state"], view(shared, run)["job"]["state"]) == ("stopped", "cancelled")
 
