@@ -17,7 +17,7 @@ from modules.engine.models import Loaded
 from modules.engine.training import results
 from modules.engine.training.classes import ClassPictures, hash_of
 from modules.engine.training.folder import PICTURES, Folder, Status
-from modules.engine.training.previews import CHECKPOINT, EMBEDDING, LORA, Previews, keep
+from modules.engine.training.previews import CHECKPOINT, EMBEDDING, LORA, Previews, jpeg_of, keep
 from modules.imaging.metadata import png_bytes
 from modules.training.dataset import Example, data_hash, examples
 from modules.training.metadata import Facts
@@ -213,11 +213,12 @@ def _draw_untrained(run: Run, previews: Previews, loaded: Loaded) -> None:
     """What the model makes of the prompts before it learns; drawn once for a run."""
     folder = run.folder.previews(0)
     wanted = len(run.plan.preview_prompts)
-    if all((folder / f"{number}.png").exists() for number in range(wanted)):
+    if not wanted or all((folder / f"{number}.png").exists() for number in range(wanted)):
         return
     run.doing("Drawing what the model draws now")
     found: list[ImageReady] = previews.untrained(loaded, _quietly(run))
     keep(folder, found)
+    run.context.report(step=0, steps=run.plan.max_train_steps, doing=TRAINING, preview=jpeg_of(found))
 
 
 def _quietly(run: Run) -> Callable[[float], None]:

@@ -87,10 +87,10 @@ class Previews:
     def learned(
         self, loaded: Loaded, vectors: Mapping[str, Mapping[str, Tensor]], on_progress: OnProgress | None = None
     ) -> list[ImageReady]:
-        """What the model draws now."""
+        """What the model draws now; the subject alone for a plan without prompts."""
         files = self.files(vectors)
         named = self._named(loaded)
-        requests = [self.request(self.prompt(number)) for number in range(len(self.plan.preview_prompts))]
+        requests = [self.request(self.prompt(number)) for number in range(max(1, len(self.plan.preview_prompts)))]
         return [self._one(one, named, files, number, on_progress) for number, one in enumerate(requests)]
 
     def subject(self, loaded: Loaded, vectors: Mapping[str, Mapping[str, Tensor]]) -> ImageReady:

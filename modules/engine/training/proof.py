@@ -11,7 +11,7 @@ from modules.core.requests import FileRecord, ImageRequest
 from modules.engine.inner import drawn
 from modules.engine.models import Loaded
 from modules.engine.training.opening import Run
-from modules.engine.training.previews import CHECKPOINT, LORA, difference
+from modules.engine.training.previews import CHECKPOINT, EMBEDDING, LORA, difference
 from modules.engine.training.results import Written, record_of
 from modules.families.naming import layers_of
 from modules.prompts.networks import cut_networks
@@ -81,11 +81,12 @@ def _proof(run: Run, one: Written, request: ImageRequest, png: bytes, loaded: Lo
     (picture,) = drawn(request, run.context, loaded, files=files, notes=notes)
     if files and any("left out" in note and one.path.stem in note for note in notes):
         raise InvalidModelFile(f"{one.path.name} was saved, but cannot be used: {' '.join(notes)}")
-    precision = run.plan.save_precision if one.exported.kind != "embedding" else "fp32"
+    exact = run.method.whole or one.exported.kind == EMBEDDING
+    precision = run.plan.save_precision if one.exported.kind != EMBEDDING else "fp32"
     return Proof(
         file=one.path.name,
         difference=difference(png, picture.png),
-        tolerance=max(TOLERANCES[precision], ROUNDING if one.exported.kind == LORA or run.kind == LORA else 0.0),
+        tolerance=max(TOLERANCES[precision], 0.0 if exact else ROUNDING),
         matched=_matched(run, one, loaded) if one.exported.kind == LORA else {},
     )
 

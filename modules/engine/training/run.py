@@ -42,6 +42,7 @@ def run(plan: TrainingPlan, context: JobContext) -> None:
         _check(run, learned)
         _evaluate(run)
         run.status.say(state="stopped" if learned.ended_early else "done", doing="", part=1)
+        context.status.say(model="")
         context.result.extend(one.path.name for one in learned.written)
 
 

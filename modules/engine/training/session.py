@@ -72,7 +72,7 @@ class Session:
         if "finish" in wishes and not last:
             self.ended_early = True
             return True
-        if self._opened.previews.due(step) or ("sample" in wishes and self._plan.preview_prompts):
+        if self._opened.previews.due(step) or "sample" in wishes:
             self.preview(position)
         return False
 

@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from modules.core import events
 from modules.core.errors import Cancelled, InvalidRequest
 from modules.engine.job import Ending
+from modules.imaging.metadata import read_text
 
 
 def at_step(trained, step, act):
@@ -135,6 +136,24 @@ def test_sample_now_and_save_now(train):
     assert (trained.folder / "snapshots/000002/my-cat.safetensors").exists()
     assert (trained.folder / "previews/000002/1.png").exists()
     assert (trained.folder / "checkpoint/000002").exists()
+
+
+def test_sample_now_without_prompts_draws_the_subject(train):
+    trained = train(max_train_steps=2, preview_prompts=())
+    at_step(trained, 1, lambda: trained.context.wishes.steering.put("sample"))
+    trained.run()
+    (picture,) = (trained.folder / "previews/000001").iterdir()
+    assert read_text(picture.read_bytes()).infotext.startswith("<lora:my-cat:1> a photo of sks cat\n")
+
+
+def test_saving_again_after_a_crash_overwrites_its_own_files_only(train):
+    trained = train(max_train_steps=1, preview_prompts=()).run()
+    trained.renew()
+    (trained.root / "Lora" / "my-cat.safetensors").write_bytes(b"half of it")
+    trained.run()
+    assert trained.context.result == ["my-cat.safetensors"]
+    assert trained.status["verified"][0]["same"]
+    assert len(list((trained.root / "Lora").glob("*.safetensors"))) == 1
 
 
 def test_finish_ends_here_with_results(train):

@@ -17,12 +17,16 @@ from modules.engine import generate
 from modules.engine.models import Models
 from modules.engine.training import results
 from modules.engine.training.folder import Folder
+from modules.engine.training.opening import run_of
 from modules.engine.training.previews import Previews, difference
+from modules.engine.training.proof import proofs
+from modules.engine.training.results import Written
 from modules.families import single_file
 from modules.families.built import BuildOptions
 from modules.imaging.metadata import read_text
 from modules.prompts.infotext import parse_infotext
 from modules.services import shelf_notes
+from modules.training.learner import Exported
 from tests.engine.in_this_process import context_of
 
 
@@ -112,6 +116,18 @@ def test_the_files_were_loaded_back_and_compared(done):
     assert all(one["missing"] == 0 and one["layers"] > 20 for one in done.status["matched"].values())
 
 
+def test_another_file_would_have_been_noticed(done):
+    """The negative control: an early snapshot is not what was trained in the end."""
+    run = run_of(done.plan, done.context)
+    snapshot = done.folder / "snapshots/000002/my-cat.safetensors"
+    written = Written(exported=Exported(kind="lora", format="kohya"), path=snapshot)
+    last = (done.folder / "previews/000006/0.png").read_bytes()
+    request = request_of(done, "<lora:my-cat:1> a photo of sks cat")
+    (found,) = proofs(run, [written], request, last)
+    assert not found.same
+    assert found.difference > 0.2
+
+
 def test_the_shelf_finds_trigger_words_and_picture(done):
     notes = shelf_notes.notes_beside(result(done))
     assert notes.activation_text == "sks cat"
@@ -127,7 +143,7 @@ def test_progress_tells_time_left_and_shows_the_latest_preview(done):
     training = [one for one in said if one.doing == "Training" and one.step]
     assert {one.step for one in training} == {1, 2, 3, 4, 5, 6}
     assert all(one.eta is not None for one in training)
-    assert sum(one.preview is not None for one in said) == 2
+    assert [one.step for one in said if one.preview] == [0, 3, 6]
     assert any(one.doing.startswith("Checking") for one in said)
 
 
