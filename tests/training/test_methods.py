@@ -175,3 +175,18 @@ def test_a_model_made_in_inference_mode_can_still_be_taught_beside(plan_of: Any,
         context = METHODS["lora"].prepare(fresh(), plan_of(method="lora"))
         with context as learner:
             assert not any(one.is_inference() for one in learner.named.values())
+
+
+def test_a_lora_learns_in_32_bits_beside_half_the_numbers(fresh: Callable[..., Built], plan_of: Any) -> None:
+    model = fresh()
+    model.unet.to(torch.bfloat16)
+    model.dtype = torch.bfloat16
+    before = answer(model)
+    with METHODS["lora"].prepare(model, plan_of(method="lora")) as learner:
+        assert torch.equal(answer(model), before)
+        assert {one.dtype for one in learner.named.values()} == {torch.float32}
+        learn(model, learner, steps=1)
+        assert not torch.equal(answer(model), before)
+        (one,) = learner.export("kohya", torch.float16)
+        assert {tensor.dtype for tensor in one.tensors.values()} == {torch.float16, torch.float32}
+    assert torch.equal(answer(model), before)
