@@ -38,6 +38,8 @@ KINDS: dict[type[Any], str] = {
     EvaluationRequest: "evaluate",
 }
 LABEL = 100
+MODEL = "sd_model_checkpoint"
+CHECKPOINTS = {"checkpoint", "diffusers"}  # formats
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +70,8 @@ class Desk:
         request = request.checked()
         self._check_inputs(request)
         self.gallery.check_room(self._bytes_for(request))
+        if isinstance(request, TrainingPlan):
+            self._hold_model(request)
         return self.queue.submit(KINDS[type(request)], request, owner=owner, label=_label(request), id=id)
 
     def current_model(self) -> ModelRecord:
@@ -95,6 +99,11 @@ class Desk:
         if not isinstance(plan, TrainingPlan):
             raise InvalidRequest(Problem(field="run", message=f"There is no training {request.run[:80]!r}."))
         return replace(request, model=plan.model)
+
+    def _hold_model(self, plan: TrainingPlan) -> None:
+        """A checkpoint that comes out of it must not become the one that draws because its name is the first of all."""
+        if CHECKPOINTS & {*plan.formats} and not self.settings.get(MODEL):
+            self.settings.set({MODEL: self.resolver.current_model().title})
 
     def _bytes_for(self, request: Request) -> int:
         """What it leaves on the disk, where that is much."""

@@ -208,3 +208,14 @@ def test_measurements_are_forgotten_after_a_day(opened, monkeypatch):
         studio.trainings.stop(studio.trainings.begin(plan_for(studio)).id)
         assert not dry.folder.path.exists()
         assert kept.folder.path.exists()
+
+
+def test_a_trained_checkpoint_does_not_become_the_model_by_its_name(opened, places):
+    with opened() as studio:
+        quick(studio)
+        assert studio.settings.get("sd_model_checkpoint") == "", "a network cannot"
+        before = studio.desk.current_model()
+        quick(studio, method="dreambooth", name="aaa")
+        write_checkpoint(places.models / "Stable-diffusion" / "aaa.safetensors", {}, 200)
+        studio.library.refresh()
+        assert studio.desk.current_model().name == before.name
