@@ -125,7 +125,8 @@ class Comparisons:
         """
         comparison = comparison_of(name)
         if arms:
-            comparison = replace(comparison, arms=tuple(arms), label=" / ".join(one.label for one in arms), note="")
+            label = " / ".join(one.label for one in arms)
+            comparison = replace(comparison, arms=tuple(arms), label=label, note="", starter={})
         comparison = replace(comparison, pack=pack or comparison.pack)
         _check(comparison, seeds)
         plan = replace(plan, model=plan.model or self._desk.current_model().title)

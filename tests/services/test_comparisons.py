@@ -133,6 +133,22 @@ def test_nouns_none_wrong_and_right(studio, comparisons):
     comparisons.cancel(group.group)
 
 
+@pytest.mark.parametrize("comparison", COMPARISONS, ids=lambda one: one.name)
+def test_on_the_starter_every_arm_has_tuned_values(comparison):
+    """And arms of an ablation differ in nothing but what is looked at."""
+    plan = TrainingPlan(model="starter", class_noun="cat", captions=("a photo of sks cat asleep",), rank=99, seed=9)
+    plans = [plan_of_arm(comparison, one, plan, 4, "g") for one in comparison.arms]
+    for one in plans:
+        assert one.learning_rate >= 1e-4
+        assert one.max_train_steps in (200, 300)
+        assert (one.seed, one.train_batch_size, one.evaluate) == (4, 2, comparison.pack)
+        assert one.captions[0].startswith("a photo of [identifier]")
+    if comparison is not METHODS:
+        differs = {"class_noun": "", "class_prompt": "", "with_prior_preservation": True, "name": "", "arm": ""}
+        assert len({replace(one, **differs) for one in plans}) == 1
+        assert len({(one.class_noun, one.with_prior_preservation) for one in plans}) == len(plans)
+
+
 def test_the_wrong_noun_is_never_the_right_one():
     wrong = next(one for one in NOUNS.arms if one.arm == "wrong")
     for model, noun in (("x", "clock"), ("starter", "car"), ("starter", "cat"), ("x", "cat")):
