@@ -9,27 +9,34 @@ class RunsPage {
     this.compare = primary("Compare", () => showCompare([...this.chosen]), { disabled: true });
     this.search = element("input", { type: "search", placeholder: "Search name, method, model", "aria-label": "Search trainings", oninput: () => this.paint() });
     const tools_ = element("div", { class: "tr-line tr-runs-tools" }, this.search, this.compare, note("Tick two or more to compare them."));
-    this.place = element("div", { class: "tr-page" }, heading("Runs"), tools_, this.note, this.list, new Comparisons().place);
+    this.limit = 50;
+    this.more = button("Show more", () => ((this.limit = Math.min(200, this.limit + 50)), this.load()), { hidden: true });
+    this.place = element("div", { class: "tr-page" }, heading("Runs"), tools_, this.note, this.list, this.more, new Comparisons().place);
     this.reload = () => this.load();
     board_("train runs", this.reload, this);
-    this.timer = setInterval(() => !document.hidden && seen(this.place) && this.load(), 2000);
     this.load();
   }
   close() {
-    clearInterval(this.timer);
+    this.closed = true;
+    clearTimeout(this.timer);
   }
+  /* Looked at often only while something is at work. */
   async load() {
+    clearTimeout(this.timer);
     try {
-      this.runs = (await ask(API)).runs.filter((one) => !one.dry);
+      if (!document.hidden) this.runs = (await ask(`${API}?limit=${this.limit}`, { seconds: 30 })).runs;
       this.trouble = "";
     } catch (trouble) {
       if (!(trouble instanceof Trouble)) throw trouble;
       this.trouble = trouble.message;
     }
+    if (this.closed) return;
     this.paint();
+    this.timer = setTimeout(this.reload, this.trouble || this.runs?.some((one) => !isOver(one)) ? 2000 : 10000);
   }
   paint() {
-    const runs = this.runs ?? [];
+    const runs = (this.runs ?? []).filter((one) => !one.dry);
+    this.more.hidden = (this.runs?.length ?? 0) < this.limit || this.limit >= 200;
     const words = this.search.value.toLowerCase().split(/\s+/).filter(Boolean);
     const shown = runs.filter((one) => words.every((word) => `${one.plan.name} ${methodWords(one.plan.method)} ${one.plan.method} ${modelOf(one)} ${one.plan.class_noun} ${one.plan.preset} ${one.state}`.toLowerCase().includes(word)));
     setText(this.note, this.trouble || (!this.runs ? "Looking…" : !runs.length ? "Nothing has been trained yet. Begin with New training: example pictures are there." : shown.length ? "" : "Nothing fits the search."));

@@ -43,7 +43,13 @@ class StartBar {
     this.paint();
   }
   problems_() {
-    return (train.check?.problems ?? []).filter((one) => one.level !== "green");
+    const known = (train.check?.problems ?? []).filter((one) => one.level !== "green");
+    const measured = this.measured();
+    const small = measured?.fits === false && { field: "", level: "amber", message: measured.advice || "It does not fit: choose less." };
+    return small ? [small, ...known] : known;
+  }
+  measured() {
+    return train.measured && train.measuredFor === costKey() ? train.measured : null;
   }
   /* "" when it can start. */
   obstacle() {
@@ -78,7 +84,7 @@ class StartBar {
   }
   facts() {
     const told = train.check?.plan ?? {};
-    const measured = train.measured && train.measuredFor === costKey() ? train.measured : null;
+    const measured = this.measured();
     const facts = [];
     if (!DRAFT.pictures.length) return facts;
     if (told.steps) facts.push(["Steps", `${told.steps.toLocaleString()}${told.epochs ? `, ${counted(number(told.epochs), "epoch")}` : ""}`]);
@@ -87,7 +93,6 @@ class StartBar {
       const total = told.steps ? measured.seconds_per_step * told.steps + (measured.class_seconds ?? 0) : measured.seconds_total;
       facts.push(["Time", seconds(total)], ["Disk", `${sizeWords(measured.disk_needed)} of ${sizeWords(measured.disk_free)} free`]);
       facts.push(["Memory", `${sizeWords(measured.memory_peak)}${measured.memory_available ? ` of ${sizeWords(measured.memory_available)}` : ""}${measured.fits === false ? ": too little" : ""}`]);
-      if (measured.advice) facts.push(["Advice", measured.advice]);
     } else if (told.steps) {
       if (told.disk) facts.push(["Disk", `about ${sizeWords(told.disk)}`]);
       if (told.memory) facts.push(["Memory", `about ${sizeWords(told.memory)}`]);
