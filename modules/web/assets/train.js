@@ -6,6 +6,8 @@ atelier.shared = {
   shelf, sizeWords, Trouble, SENT_KINDS, asPng, takesFiles, fetched, upload: extrasUpload, writing, model, jobs, ENDED, sentenceCase, options,
 };
 
+let trainParts = null; /* once for the page, even if Gradio draws the tab anew */
+
 /* A link to the tab: #train, or #train/<run>. */
 const trainLink = () => /^#train(?:\/([\w-]*))?$/.exec(location.hash);
 
@@ -19,10 +21,11 @@ class TrainTab extends HTMLElement {
   async fetch() {
     this.watching.disconnect();
     try {
-      await Promise.all([trainPart("link", { rel: "stylesheet", href: address("api/v1/page-parts/train.css") }), trainPart("script", { src: address("api/v1/page-parts/train.js") })]);
+      await (trainParts ??= Promise.all([trainPart("link", { rel: "stylesheet", href: address("api/v1/page-parts/train.css") }), trainPart("script", { src: address("api/v1/page-parts/train.js") })]));
       atelier.train.open(this);
     } catch (trouble) {
       if (!(trouble instanceof Trouble)) throw trouble;
+      trainParts = null;
       const again = element("button", { type: "button", class: "at-quiet-button", textContent: "Try again", onclick: () => this.fetch() });
       this.replaceChildren(problemCard(trouble.message), element("div", { class: "at-tools" }, again));
     }
