@@ -49,7 +49,7 @@ class IdentityShape:
     """pictures: drawn for learning, the first `restored` of which are only seen as the autoencoder gives them back: half
     of each batch. measured: drawn for measuring."""
 
-    pictures: int = 36_000
+    pictures: int = 12_000
     restored: int = 6_000
     measured: int = 600
     batch: int = 64

@@ -56,7 +56,7 @@ class Sizes:
     decoder_steps: int = 1_750
     clip_steps: int = 400
     judge_steps: int = 1_000
-    identity_steps: int = 6_000
+    identity_steps: int = 2_500
     unet_steps: int = 5_700
     autoencoder: AutoencoderShape = field(default_factory=AutoencoderShape)
     clip: ClipShape = field(default_factory=ClipShape)
