@@ -129,7 +129,8 @@ def _add_tables(router: APIRouter, comparisons: Comparisons) -> None:
     def markdown(group: str, owner: Owner) -> Response:
         """For a report, with the caveats below."""
         found = comparisons.one(group, owner)
-        title = f"{found.label} ({found.plan.model}, {len(found.seeds)} seeds)"
+        count = len(found.seeds)
+        title = f"{found.label} ({found.plan.model}, {count} seed{'s' if count > 1 else ''})"
         text = as_markdown(title, found.rows, found.labels, (found.note, *_failures(found), *found.notes))
         return _file(text, "text/markdown", f"comparison-{group}.md")
 
