@@ -69,8 +69,10 @@ def picture_address(picture: Picture) -> str:
 
 
 def engine_view(state: EngineState, mine: Container[str]) -> dict[str, Any]:
-    """An engine; the id of its job only when that is among `mine`."""
-    return asdict(state) | {"job": state.job if state.job in mine else ""}
+    """An engine; the id of its job, and what a training is called, only when that is among `mine`."""
+    if not state.job or state.job in mine:
+        return asdict(state)
+    return asdict(state) | {"job": "", "doing": "Training" if state.role == "training" else state.doing}
 
 
 def flags_view(flags: Flags) -> dict[str, Any]:

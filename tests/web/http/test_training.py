@@ -6,6 +6,8 @@ import pytest
 from services.training_things import TINY_TRAINER, picture
 from web.http.serving import eventually, running, write_checkpoint
 
+from modules.core.requests import ImageRequest
+
 ANN, BOB = ("ann", "secret"), ("bob", "hidden")
 BASE = "/api/v1/training"
 
@@ -290,3 +292,18 @@ def test_the_schema_names_the_fields(shared):
     schemas = shared.client.get("/openapi.json", auth=ANN).json()["components"]["schemas"]
     assert "description" in schemas["TrainingPlanBody"]["properties"]["with_prior_preservation"]
     assert "run" not in schemas["TrainingPlanBody"]["properties"]
+
+
+def test_what_somebody_trains_is_not_told_to_others(shared):
+    run = begun(shared, name="secret", max_train_steps=500)["run"]
+    eventually(lambda: view(shared, run)["state"] == "training")
+    bobs = shared.studio.desk.submit(ImageRequest(prompt="mine", steps=1), owner="bob")
+    said = shared.client.get(f"/api/v1/jobs/{bobs.id}", auth=BOB).json()["doing"]
+    assert said.startswith("waiting for a training")
+    for path in ("/api/v1/engines", "/sdapi/v1/progress", "/api/v1/jobs", "/internal/sysinfo"):
+        assert "secret" not in shared.client.get(path, auth=BOB).text, path
+    engines = shared.client.get("/api/v1/engines", auth=BOB).json()["engines"]
+    assert [(one["role"], one["job"]) for one in engines] == [("drawing", ""), ("training", "")]
+    assert shared.client.get("/api/v1/engines", auth=ANN).json()["engines"][-1]["job"] == run
+    ask(shared, f"/{run}/stop")
+    assert over(shared, run)["state"] == "stopped"

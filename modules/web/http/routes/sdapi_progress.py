@@ -2,7 +2,7 @@
 
 import base64
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fastapi import APIRouter
@@ -36,7 +36,10 @@ def build(studio: Studio) -> APIRouter:
         mine = [live for live in running if live.job.owner == owner]
         if not running:
             return _idle()
-        return _busy((mine or running)[0], shows=bool(mine) and not skip_current_image)
+        live = (mine or running)[0]
+        if not mine:
+            live = replace(live, preview=None, doing="")
+        return _busy(live, shows=not skip_current_image)
 
     return router
 
