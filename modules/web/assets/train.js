@@ -21,7 +21,8 @@ class TrainTab extends HTMLElement {
   async fetch() {
     this.watching.disconnect();
     try {
-      await (trainParts ??= Promise.all([trainPart("link", { rel: "stylesheet", href: address("api/v1/page-parts/train.css") }), trainPart("script", { src: address("api/v1/page-parts/train.js") })]));
+      const sheet = { rel: "stylesheet", href: address("api/v1/page-parts/train.css") };
+      await (trainParts ??= trainPart("link", sheet).then(() => trainPart("script", { src: address("api/v1/page-parts/train.js") })));
       atelier.train.open(this);
     } catch (trouble) {
       if (!(trouble instanceof Trouble)) throw trouble;
