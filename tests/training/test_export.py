@@ -157,9 +157,9 @@ def test_half_precision_costs_little(trained: Built, tmp_path: Path) -> None:
     assert 0 < float((found - expected).abs().max()) < 2 / 255 * float(expected.abs().max())
 
 
-def test_a_lora_becomes_a_checkpoint(topology: Path, tmp_path: Path, plan_of: Callable[..., TrainingPlan]) -> None:
+def test_a_lora_becomes_a_checkpoint(tiny: Any, tmp_path: Path, plan_of: Callable[..., TrainingPlan]) -> None:
     """training.md 3.4e: written inside `merged`, it draws alone what the model draws with the LoRA."""
-    model = build(topology, FULL, family=sd15.NAME)
+    model = tiny()
     base = answer(model)
     wide = {"targets": "all linear and convolution", "train_text_encoder": True, "rank": 4, "alpha": 6.0}
     with taught(model, plan_of(method="lora", **wide), steps=1) as learner:
