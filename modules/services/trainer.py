@@ -4,6 +4,7 @@ import threading
 from collections.abc import Sequence
 
 from modules.core import events
+from modules.core.training import TRAINER_KINDS
 from modules.services.connection import EngineConnection
 from modules.services.needs import Needs
 from modules.services.supervisor import FAILED_AFTER, Supervisor
@@ -39,11 +40,12 @@ class Trainer(Supervisor):
     def poke(self) -> None:
         """Look whether it is a training's turn."""
         self._wake.set()
-        super().poke()
+        if self._connection:  # else nobody would ever take it out of the inbox
+            super().poke()
 
     def _job_changed(self, job: Job) -> None:
         self._wake.set()  # whoever comes or ends may change whose turn it is
-        if job.state == "running" and job.stop:
+        if job.state == "running" and job.stop and job.kind in TRAINER_KINDS:
             super()._job_changed(job)
 
     # -- its life ----------------------------------------------------------------------------------------------------

@@ -169,7 +169,8 @@ class Watch:
         training = self.held_up(job)
         if training is None or training.id == job.id:
             return ""
-        name = f"the training {training.label!r}" if training.owner == job.owner else "a training"
+        called = str(getattr(training.request, "name", ""))
+        name = f"the training {called!r}" if called and training.owner == job.owner else "a training"
         with self._lock:
             progress = self._seen.get(training.id, _Seen()).progress
         left = progress.eta if progress else None

@@ -64,6 +64,12 @@ def test_the_process_comes_with_a_training_and_goes_with_it(studio):
     assert trainer(studio).pid == 0
 
 
+def test_nothing_piles_up_while_there_is_nobody_to_hear_it(studio):
+    for _ in range(5):
+        ended(studio, studio.desk.submit(request("quick")))
+    assert studio.engines._supervisors[-1]._inbox.qsize() == 0
+
+
 def test_a_new_network_and_its_words_appear_by_themselves(studio):
     ended(studio, train(studio, class_noun="quick cat"))
     assert studio.shelf.find("lora", "mycat").words == ("sks cat",)
@@ -78,7 +84,7 @@ def test_pictures_wait_for_a_training_and_are_told_why(studio):
     eventually(lambda: studio.queue.job(training.id).state == "running")
     assert studio.queue.job(slow.id).state == "done"
     said = eventually(lambda: "left" in (doing := studio.watch.live(after.id).doing) and doing)
-    assert said == "waiting for the training 'Train mycat', less than a minute left"
+    assert said == "waiting for the training 'mycat', less than a minute left"
     assert studio.engines.states()[0].doing == "waiting for a training"
     assert ended(studio, training).state == "done"
     assert ended(studio, after).state == "done"
