@@ -63,11 +63,12 @@ def test_a_newcomer_teaches_the_starter_a_cat(page, visit, server):
     expect(page.locator("#train_instance_prompt")).to_have_attribute("placeholder", "a photo of sks cat")
     expect(page.locator(".tr-piece").first).to_be_visible()
     page.fill("#train_max_train_steps", str(STEPS))
+    page.fill("#train_num_class_images", "2")
     unfold(page, "Previews")
     page.get_by_label("Preview prompts").fill("a photo of sks cat")
     for name, value in {"every": "4", "steps": "2"}.items():
         page.fill(f"#train_preview_{name}", value)
-    expect(page.locator(".tr-bar .tr-plan")).to_contain_text(f"{STEPS}, 2 epochs")
+    expect(page.locator(".tr-bar .tr-plan")).to_contain_text(f"{STEPS}, 4 epochs")
     page.locator("#train_start:enabled").click()
     expect(page.locator(".tr-run-head .tr-chip")).to_be_visible()
     run = re.search(r"#train/([\w-]+)$", page.url)

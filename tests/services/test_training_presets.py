@@ -102,7 +102,8 @@ def test_the_recommended_ones():
     assert (small.method, small.num_vectors, small.max_train_steps) == ("textual_inversion", 4, 2000)
     low = of_preset("Low memory (8-12 GB)")
     assert (low.optimizer, low.gradient_checkpointing, low.cache_latents) == ("AdamW 8-bit", True, True)
-    assert of_preset("Try it (starter world)").max_train_steps == 200
+    tried = of_preset("Try it (starter world)")
+    assert (tried.max_train_steps, tried.train_text_encoder, tried.with_prior_preservation) == (300, True, True)
 
 
 def test_presets_by_name():
