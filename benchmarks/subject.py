@@ -288,10 +288,10 @@ LORA = FULL | {  # as the preset "Try it (starter world)"
 }
 INVERSION = {
     "method": "textual_inversion",
-    "num_vectors": 4,
-    "learning_rate": 2e-2,
+    "num_vectors": 2,
+    "learning_rate": 5e-3,
     "train_batch_size": 2,
-    "max_train_steps": 300,
+    "max_train_steps": 400,
     "mixed_precision": "no",
 }
 PRIOR = {"with_prior_preservation": True}
@@ -418,7 +418,7 @@ def _draw_sheet(folder: Path, outcome: Outcome, pictures: Sequence[Bytes]) -> No
     """One row for each prompt, the first eight pictures."""
     name = "".join(letter if letter.isalnum() else "-" for letter in outcome.arm.lower())
     page = sheet([row[:8] for row in pictures])
-    page.quantize(128).save(folder / f"subject-{name}-{outcome.seed}.png", optimize=True)
+    page.quantize(256, Image.Quantize.FASTOCTREE).save(folder / f"subject-{name}-{outcome.seed}.png", optimize=True)
 
 
 if __name__ == "__main__":
