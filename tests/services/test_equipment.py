@@ -8,9 +8,11 @@ import pytest
 from PIL import Image
 from services.small_things import eventually, write_checkpoint
 from services.tiny_engine import CATALOGUE
+from services.training_things import picture
 
 from modules.core.errors import NotFound, UnknownName
 from modules.core.requests import EditRequest, ImageRequest, InterrogateRequest, MergeRequest, UpscaleRequest
+from modules.core.training import TrainingPlan
 from modules.services.equipment import equipped
 
 
@@ -107,6 +109,18 @@ def test_pictures_travel_with_the_job(ready, studio):
     assert names(ready(UpscaleRequest(pictures=(id,), upscaler_1="crisp")), "upscaler") == {"crisp"}
     described = ready(InterrogateRequest(picture=id))
     assert (len(described.inputs), len(described.models)) == (1, 1)
+
+
+def test_a_trainings_pictures_are_named_by_their_files(ready, studio, places):
+    """There may be more than a message can hold. Its previews are drawn as txt2img would: with embeddings and autoencoder."""
+    write(places.models / "Stable-diffusion" / "other.vae.safetensors")
+    studio.shelf.refresh()
+    ids = [picture(studio, number) for number in (1, 2, 1)]
+    message = ready(TrainingPlan(model="other", class_noun="cat", pictures=(*ids,)))
+    assert message.inputs == ()
+    assert [(one.id, one.path) for one in message.input_files] == [(id, str(studio.inputs.path(id))) for id in ids[:2]]
+    assert [one.name for one in message.models] == ["other"]
+    assert (names(message, "embedding"), names(message, "vae")) == ({"style"}, {"other.vae"})
 
 
 def test_what_has_gone_since_is_a_sentence(ready, studio, places):
