@@ -282,8 +282,8 @@ LORA = FULL | {  # as the preset "Try it (starter world)"
     "rank": 8,
     "alpha": 8.0,
     "targets": "all linear and convolution",
-    "learning_rate": 1e-3,
-    "text_encoder_lr": 1e-3,
+    "learning_rate": 7e-4,
+    "text_encoder_lr": 2e-3,
     "max_train_steps": 300,
 }
 INVERSION = {

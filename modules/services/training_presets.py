@@ -87,9 +87,9 @@ RECOMMENDED = (
         values=_lora(
             8,
             targets="all linear and convolution",
-            learning_rate=1e-3,
+            learning_rate=7e-4,
             train_text_encoder=True,
-            text_encoder_lr=1e-3,
+            text_encoder_lr=2e-3,
             train_batch_size=2,
             max_train_steps=300,
             with_prior_preservation=True,
