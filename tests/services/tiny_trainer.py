@@ -93,7 +93,9 @@ class TinyTrainer(tiny_engine.TinyEngine):
             self.keep(step)
             self.preview(step)
             network(self.root / "snapshots" / f"{step:06d}" / f"{plan.name or 'it'}.safetensors")
-        self.send(events.Progress(job=job.job, step=step, steps=steps, eta=(steps - step) / 50, doing=f"Training {plan.name}"))
+        self.send(
+            events.Progress(job=job.job, step=step, steps=steps, eta=(steps - step) / 50, doing=f"Training {plan.name}")
+        )
 
     def keep(self, step: int) -> None:
         write_atomically(self.root / "checkpoint" / "step", str(step).encode())

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 import torch
-from training.learning import METHODS, bits, taught
 
 from modules.core.training import TrainingPlan
 from modules.families.built import Built
+from tests.training.learning import METHODS, bits, taught
 
 
 def weights(model: Built) -> dict[str, bytes]:

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from training.pictures_on_disk import file_of, noise, numbered
 
 from modules.training.dataset import Data, examples
+from tests.training.pictures_on_disk import file_of, noise, numbered
 
 
 @pytest.fixture

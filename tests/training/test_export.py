@@ -9,7 +9,6 @@ import pytest
 import torch
 from diffusers import StableDiffusionPipeline
 from safetensors.torch import load_file
-from training.learning import METHODS, answer, taught
 
 from modules.core.training import TrainingPlan
 from modules.families import checkpoint, random_weights
@@ -19,6 +18,7 @@ from modules.families.folder import shapes_of
 from modules.families.kinds import sd15
 from modules.families.recognise import family_of
 from modules.families.saving import save_folder
+from tests.training.learning import METHODS, answer, taught
 
 FULL = BuildOptions(half=False)
 LAYERS = 3  # of the text encoder; the published one has 12

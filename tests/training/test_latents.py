@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from training.pictures_on_disk import file_of, noise
 
 from modules.core.errors import NotFinite
 from modules.core.training import TrainingPlan
 from modules.training.chance import generator
 from modules.training.latents import Frame, Latents, Posterior, encoded, frame_of, still_frames, tensor_of
 from modules.training.pictures import examples
+from tests.training.pictures_on_disk import file_of, noise
 
 PLAN = TrainingPlan(pictures=("a",))
 

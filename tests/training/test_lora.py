@@ -9,13 +9,13 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from torch import nn
-from training.learning import METHODS, answer, state_of, taught
 
 from modules.core.training import TrainingPlan
 from modules.families.built import Built
 from modules.training.chance import generator
 from modules.training.layers import LowRank, attached, layers_named, low_rank, merged
 from modules.training.methods.lora import targets
+from tests.training.learning import METHODS, answer, state_of, taught
 
 LAYERS: dict[str, tuple[nn.Linear | nn.Conv2d, tuple[int, ...]]] = {
     "linear": (nn.Linear(6, 5), (2, 3, 6)),

@@ -12,7 +12,6 @@ import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline, StableDiffusionXLPipeline
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from training.learning import answer, state_of, taught
 
 from modules.core.extension_points import Use
 from modules.core.tensorfile import read_header
@@ -24,6 +23,7 @@ from modules.families.checkpoint import build
 from modules.families.naming import layers_of
 from modules.services.shelf_base import base_of
 from modules.training.lora_files import PEFT_METADATA, kohya_name, original_path
+from tests.training.learning import answer, state_of, taught
 
 
 @pytest.fixture(scope="module")

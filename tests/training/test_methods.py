@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 import torch
-from training.learning import CAPTION, METHODS, answer, bits, learn, predicted, state_of, taught
 
 from modules.core.plugins import Plugins
 from modules.core.training import FORMATS, TrainingPlan
 from modules.core.training_fields import METHODS as NAMES
 from modules.families.built import Built
+from tests.training.learning import CAPTION, METHODS, answer, bits, learn, predicted, state_of, taught
 
 PLANS: dict[str, dict[str, Any]] = {
     "dreambooth": {"method": "dreambooth", "train_text_encoder": True},

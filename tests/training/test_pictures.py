@@ -9,11 +9,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from training.pictures_on_disk import file_of, noise
 
 from modules.core.errors import InvalidImage, InvalidRequest
 from modules.core.training import TrainingPlan
 from modules.training.pictures import Example, cut_to, data_hash, examples
+from tests.training.pictures_on_disk import file_of, noise
 
 PLAN = TrainingPlan(pictures=("a",), instance_prompt="a photo of sks cat", class_prompt="a photo of a cat")
 

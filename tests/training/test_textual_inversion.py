@@ -9,7 +9,6 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline, StableDiffusionXLPipeline
 from torch import Tensor
-from training.learning import METHODS, answer, bits, learn, predicted, state_of, taught, text_of
 from transformers import CLIPTokenizer
 
 from modules.core.errors import InvalidRequest
@@ -20,6 +19,7 @@ from modules.families.built import TOKENIZER, Built
 from modules.prompts.tokens import Tokenizer
 from modules.training.embedding_files import pickled
 from modules.training.initial import initial_rows, initial_tokens
+from tests.training.learning import METHODS, answer, bits, learn, predicted, state_of, taught, text_of
 
 NAME = "my-cat"
 CAPTION = f"a photo of {NAME} in the snow"
