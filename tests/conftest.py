@@ -7,6 +7,10 @@ import pytest
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+if (
+    "PYTEST_XDIST_WORKER" in os.environ
+):  # a worker per core: threads that wait for each other made them three times slower
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 CHROMIUM = os.environ.get("ATELIER_CHROMIUM", "/usr/bin/chromium")
 SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -83,11 +83,14 @@ class Watch:
 
     def live(self, job_id: str, owner: str | None = None) -> Live:
         """A job as it is now. Raises NotFound."""
-        return self._live(self._queue.job(job_id, owner))
+        # what was seen is taken first: it is dropped at the job's end, and half a job must not look like none
+        seen = self._now()
+        return self._live(self._queue.job(job_id, owner), seen)
 
     def running(self) -> tuple[Live, ...]:
         """What the engines work on, first accepted first."""
-        return tuple(self._live(job) for job in reversed(self._queue.jobs(states=("running",))))
+        seen = self._now()
+        return tuple(self._live(job, seen) for job in reversed(self._queue.jobs(states=("running",))))
 
     def wait(self, job_id: str, timeout: float | None = None) -> Job:
         """Block until a job is over, or for `timeout` seconds; answers it as it is then. Raises NotFound."""
@@ -145,9 +148,12 @@ class Watch:
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
-    def _live(self, job: Job) -> Live:
+    def _now(self) -> dict[str, _Seen]:
         with self._lock:
-            seen = self._seen.get(job.id, _Seen())
+            return dict(self._seen)
+
+    def _live(self, job: Job, known: Mapping[str, _Seen]) -> Live:
+        seen = known.get(job.id, _Seen())
         pictures = self._gallery.pictures(job=job.id)
         if job.state == "waiting":
             doing = job.note or self._waits_for(job)
@@ -155,14 +161,14 @@ class Watch:
         if job.over or seen.progress is None:
             return Live(job=job, fraction=1.0 if job.state == "done" else 0.0, pictures=pictures, doing=seen.doing)
         now = seen.progress
-        known: dict[str, Any] = {
+        values: dict[str, Any] = {
             "step": now.step,
             "steps": now.steps,
             "fraction": now.fraction,
             "eta": now.eta,
             "doing": now.doing or seen.doing,
         }
-        return Live(job=job, pictures=pictures, preview=seen.preview, preview_number=seen.preview_number, **known)
+        return Live(job=job, pictures=pictures, preview=seen.preview, preview_number=seen.preview_number, **values)
 
     def _waits_for(self, job: Job) -> str:
         """Which training it waits for, and how long; somebody else's has no name."""

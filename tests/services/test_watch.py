@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from services.small_things import drawn, eventually
@@ -195,3 +196,20 @@ def test_what_the_engine_does_before_the_first_step(watch, queue, job):
     assert watch.live(job.id).doing == "sampling"
     queue.finish(job.id)
     assert watch.live(job.id).doing == ""
+
+
+def test_a_job_that_ends_while_it_is_looked_at_does_not_fall_back():
+    """Its row was read before its end, what was seen of it would be gone after."""
+    job = SimpleNamespace(id="j", state="running", over=False, note="")
+
+    class Ending:
+        def subscribe(self, listener):
+            self.listener = listener
+
+        def job(self, id, owner=None):
+            self.listener(SimpleNamespace(id=id, state="done"))  # it ends right after its row was read
+            return job
+
+    watch = Watch(Ending(), SimpleNamespace(pictures=lambda job: ()))
+    watch.progressed(Progress(job="j", step=29, steps=30))
+    assert watch.live("j").fraction == pytest.approx(29 / 30)

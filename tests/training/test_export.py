@@ -147,7 +147,7 @@ def test_what_is_read_back_is_what_was_trained(trained: Built, tmp_path: Path) -
             theirs = getattr(pipeline, part).state_dict()
             assert all(torch.equal(theirs[name], one) for name, one in network.state_dict().items())
         # the same numbers in another order in memory: convolutions round differently
-        torch.testing.assert_close(with_diffusers(trained, pipeline), expected, atol=2e-6, rtol=0)
+        torch.testing.assert_close(with_diffusers(trained, pipeline), expected, atol=2e-5, rtol=0)
 
 
 def test_half_precision_costs_little(trained: Built, tmp_path: Path) -> None:
