@@ -82,10 +82,10 @@ run_tests() {
     cd -- "$here" || exit 1
     export HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1
     if [ $# -gt 0 ]; then exec "$python" -m pytest "$@"; fi
-    # Everything: two files at a time, then the browser, which wants the machine for itself.
+    # Everything, two files at a time; those with a browser afterwards, so that nothing else slows it.
     local status=0
     "$python" -m pytest -q -n 2 --dist loadfile -m "not e2e" || status=$?
-    "$python" -m pytest -q -m e2e || status=$?
+    "$python" -m pytest -q -n 2 --dist loadfile -m e2e || status=$?
     exit "$status"
 }
 

@@ -93,6 +93,7 @@ RECOMMENDED = (
             train_batch_size=2,
             max_train_steps=300,
             with_prior_preservation=True,
+            class_prompt="a photo of a [class noun]",  # without the article it keeps another text in place: "a cat" drifts
             num_class_images=48,
             class_steps=12,
             class_cfg_scale=5.0,

@@ -1,4 +1,7 @@
-"""The Train tab as pictures for docs/images, like tests/e2e/test_screenshots.py. It trains for minutes: only when asked."""
+"""The Train tab as pictures for docs/images, like tests/e2e/test_screenshots.py. It trains for minutes, so it is no part of the suite.
+
+ATELIER_SCREENSHOTS=docs/images ./webui.sh test tests/e2e/train_screenshots.py
+"""
 
 import os
 from pathlib import Path
@@ -10,12 +13,8 @@ from playwright.sync_api import expect
 
 from modules.core.flags import ROOT
 
-WANTED = os.environ.get("ATELIER_SCREENSHOTS")
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.slow,
-    pytest.mark.skipif(not WANTED, reason="takes a whole training; set ATELIER_SCREENSHOTS=docs/images"),
-]
+WANTED = os.environ.get("ATELIER_SCREENSHOTS", "outputs")
+pytestmark = pytest.mark.e2e
 LIGHT, DARK = {"color_scheme": "light"}, {"color_scheme": "dark"}
 STILL = "document.getElementById('at_undo')?.remove(); document.activeElement.blur(); scrollTo(0, 0)"
 DRAWN = "[...document.querySelectorAll('#train_tab img')].every(one => one.complete && one.naturalWidth)"
