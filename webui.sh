@@ -82,10 +82,11 @@ run_tests() {
     cd -- "$here" || exit 1
     export HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1
     if [ $# -gt 0 ]; then exec "$python" -m pytest "$@"; fi
-    # Everything, two files at a time; those with a browser afterwards, so that nothing else slows it.
+    # Everything, two files at a time; then those with a browser, likewise; then those that look at a job while it runs.
     local status=0
     "$python" -m pytest -q -n 2 --dist loadfile -m "not e2e" || status=$?
-    "$python" -m pytest -q -n 2 --dist loadfile -m e2e || status=$?
+    "$python" -m pytest -q -n 2 --dist loadfile -m "e2e and not alone" || status=$?
+    "$python" -m pytest -q -m "e2e and alone" || status=$?
     exit "$status"
 }
 

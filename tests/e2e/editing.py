@@ -117,6 +117,7 @@ def sent(page: Page, server: Server) -> dict:
     page.wait_for_function("!atelier.edit.busy && !atelier.jobs.sendingSince && atelier.jobs.live")
     fresh_ones = [one["id"] for one in server.jobs() if one["id"] not in before]
     assert len(fresh_ones) == 1, (words(page).text_content(), problem(page).all_text_contents())
+    page.wait_for_function(f"atelier.jobs.live?.id === '{fresh_ones[0]}'")  # until then the page speaks of the last one
     return request_of(server, fresh_ones[0])
 
 
@@ -136,6 +137,7 @@ def problem(page: Page):
 
 
 def finished(page: Page) -> None:
+    page.wait_for_function("atelier.jobs.live && !['waiting', 'running'].includes(atelier.jobs.live.state)")
     expect(words(page)).to_have_text(re.compile("Done|pictures in"))
 
 

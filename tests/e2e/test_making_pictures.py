@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.alone]
 
 LONG = {"width": "256", "height": "256", "steps": "150"}  # some seconds
 MANY = LONG | {"batch_count": "12"}  # a minute on any machine; stopped by the test

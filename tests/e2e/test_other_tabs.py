@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from modules.core.tensorfile import read_header
 from modules.imaging.metadata import png_bytes
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.alone]
 
 TEXT = "a dropped cat\nNegative prompt: dogs\nSteps: 9, Sampler: Euler, Schedule type: Automatic, CFG scale: 3.5, Seed: 77, Size: 96x64"
 

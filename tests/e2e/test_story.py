@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 from modules.core.flags import ROOT
 from modules.prompts.infotext import parse_infotext
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.alone]
 
 PROMPT = "a red cat wearing an astronaut helmet in space"
 SEED = "1"  # of the seeds tried, one that shows everything asked for; most do

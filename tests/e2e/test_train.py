@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 from modules.starter.spec import Spec
 from modules.starter.world import draw
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.alone]
 
 STEPS = 8
 SMALL = """() => [...document.querySelectorAll('#train_tab :is(button, select, summary, textarea, input:not([type=file]))')]

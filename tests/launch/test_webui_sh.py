@@ -110,7 +110,13 @@ signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 (here / "up").touch()
 time.sleep(60)
 """)
-    launcher = subprocess.Popen([folder / "webui.sh"], env=environment(folder), stderr=subprocess.PIPE, text=True)
+    launcher = subprocess.Popen(
+        [folder / "webui.sh"],
+        env=environment(folder),
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job's children ignore it
+    )
     wait_for((folder / "up").exists)
     launcher.send_signal(sent)
     assert launcher.wait(timeout=30) == 0
