@@ -26,6 +26,8 @@ FORMATS = (
     "embedding",
 )  # of results; which fit is the method's to say
 TRAINER_KINDS = ("train", "evaluate")  # of jobs: done by the trainer, all others by the drawing engines
+GREEN, AMBER, RED = "green", "amber", "red"  # good to know, better not, cannot be
+LEVELS = (GREEN, AMBER, RED)
 WISHES = ("sample", "save", "finish")  # what a running training may be asked for, see events.Steer
 
 
@@ -87,6 +89,15 @@ class TrainingPlan(
         if self.with_prior_preservation and self.class_source == "own" and not self.class_pictures:
             raise InvalidRequest(Problem(field="class_pictures", message="Add class pictures, or let them be made."))
         return self
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remark:
+    """Something about a plan's pictures or words before it starts. `kind`: a key for programs, what several have in common."""
+
+    level: str
+    kind: str
+    message: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from random import Random
 
+from modules.core.training import AMBER, GREEN, Remark
 from modules.prompts.tokens import Tokenizer
 
 RAREST, RARE = 40_000, 10_000  # ids: above the first a token is rare, below the second it is common
@@ -21,15 +22,6 @@ red orange yellow green blue purple violet pink brown black white grey gray silv
 turquoise teal navy maroon crimson scarlet ivory lavender olive tan indigo amber bronze copper
 """
 KNOWN = {"sks": "'sks' is also the name of a rifle; if a gun appears in your pictures, choose another identifier."}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Remark:
-    """Something about an identifier. `level`: green (good to know), amber (better not). `kind`: a key for programs."""
-
-    level: str
-    kind: str
-    message: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,19 +65,19 @@ def remarks(identifier: str, tokenizer: Tokenizer) -> list[Remark]:
     word = identifier.strip().lower()
     known = split(word, tokenizer)
     if not known.ids:
-        return [Remark(level="amber", kind="empty", message="There is no identifier; choose a rare token.")]
+        return [Remark(level=AMBER, kind="empty", message="There is no identifier; choose a rare token.")]
     if word in COLOURS.split():
         message = f"{word!r} is a colour: your subject and that colour will mix. Choose a rare token."
-        return [Remark(level="amber", kind="colour", message=message)]
+        return [Remark(level=AMBER, kind="colour", message=message)]
     if _is_common(word, known):
         message = f"{word!r} is a common word: the model has to unlearn what it means. Choose a rare token."
-        return [Remark(level="amber", kind="common", message=message)]
+        return [Remark(level=AMBER, kind="common", message=message)]
     if len(known.ids) > 1:
         return _of_pieces(word, known)
-    found = [Remark(level="green", kind="known", message=KNOWN[word])] if word in KNOWN else []
+    found = [Remark(level=GREEN, kind="known", message=KNOWN[word])] if word in KNOWN else []
     if not known.rare:
         message = f"{word!r} is one token, but not a rare one; the model may know something by that name."
-        found.append(Remark(level="green", kind="known", message=message))
+        found.append(Remark(level=GREEN, kind="known", message=message))
     return found
 
 
@@ -105,7 +97,7 @@ def _of_pieces(word: str, known: Split) -> list[Remark]:
     letters = sum(len(piece) == 1 and piece.isalnum() for piece in known.pieces)
     if all(id >= RAREST for id in known.ids) and len(known.ids) <= MOST_PIECES:
         message = f"{word!r} is {len(known.ids)} rare tokens: {shown}."
-        return [Remark(level="green", kind="pieces", message=message)]
+        return [Remark(level=GREEN, kind="pieces", message=message)]
     what = "letters, which the model knows and may draw" if letters else "tokens with meanings of their own"
     message = f"{word!r} falls into {len(known.ids)} pieces: {shown}. They are {what}. Choose a rare token."
-    return [Remark(level="amber", kind="letters" if letters else "pieces", message=message)]
+    return [Remark(level=AMBER, kind="letters" if letters else "pieces", message=message)]

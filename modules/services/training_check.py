@@ -9,7 +9,7 @@ from modules.core.errors import AtelierError, InvalidRequest, NoModel, UnknownNa
 from modules.core.events import Choice
 from modules.core.fields import check
 from modules.core.requests import ImageRequest, ModelRecord
-from modules.core.training import TrainingPlan
+from modules.core.training import AMBER, RED, TrainingPlan
 from modules.core.training_fields import MOST_PICTURES
 from modules.prompts import rare_tokens
 from modules.prompts.tokens import Tokenizer
@@ -25,7 +25,7 @@ from modules.services.training_defaults import (
 from modules.services.training_estimates import Estimate, estimate, in_words
 from modules.services.training_models import why_not
 from modules.services.training_picture_remarks import of_pictures
-from modules.services.training_pictures import AMBER, RED, PictureLooker, Seen, worst
+from modules.services.training_pictures import PictureLooker, Seen, worst
 from modules.services.training_remarks import Finding, Fix
 from modules.services.trainings_classes import ClassPictures, ClassSet
 

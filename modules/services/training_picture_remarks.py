@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from modules.core.training import TrainingPlan
-from modules.services.training_pictures import RED, Seen, worst
+from modules.core.training import RED, TrainingPlan
+from modules.services.training_pictures import Seen, worst
 from modules.services.training_remarks import Finding, Fix
 
 MOST_NAMED = 5  # pictures in one sentence

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from modules.core.errors import InvalidImage, NotFound
-from modules.core.training import TrainingPlan
+from modules.core.training import AMBER, GREEN, LEVELS, RED, Remark, TrainingPlan
 from modules.imaging.focal import focal_box
 from modules.imaging.picture_check import Looked, duplicates, look
 from modules.services.inputs import Inputs
@@ -16,20 +16,9 @@ from modules.training.buckets import nearest, sizes
 MOST_REMEMBERED = 4000  # a thumbnail and some numbers each, about 10 kB
 LONGEST_SHAPE = 16  # as in training/pictures.py
 MUCH = 1.5  # longer side to shorter: a third is cut off
-GREEN, AMBER, RED = "green", "amber", "red"
-LEVELS = (GREEN, AMBER, RED)
 DOWNSCALE = 8  # pixels per latent of every model there is
 
 Box = tuple[float, float, float, float]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Remark:
-    """Something about one picture. `kind` is what several have in common: unreadable, small, blurred, …"""
-
-    level: str
-    kind: str
-    message: str
 
 
 @dataclass(frozen=True, kw_only=True)

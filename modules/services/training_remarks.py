@@ -6,11 +6,10 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from modules.core.events import Choice
-from modules.core.training import TrainingPlan
+from modules.core.training import AMBER, GREEN, TrainingPlan
 from modules.prompts import rare_tokens
 from modules.prompts.tokens import Tokenizer
 from modules.services.training_defaults import INVERSION, holds
-from modules.services.training_pictures import AMBER, GREEN
 from modules.services.training_texts import captions_with, own_captions, subject_words, with_identifier
 
 LONGEST_WARM_UP = 0.3  # of the steps

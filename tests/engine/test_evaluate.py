@@ -276,7 +276,6 @@ def test_a_broken_judge_or_probe_costs_itself(starter, models, tmp_path):
     assert len(context.notes) == 2
 
 
-@pytest.mark.skipif(not (ROOT / "models" / "starter" / instruments.PROBE).exists(), reason="no probe here")
 def test_the_probe_knows_the_subject_from_others(starter, models, tmp_path):
     context, _ = context_of(events.RunJob(job="m", kind="evaluate", request=EvaluationRequest(run=RUN)), models)
     context = replace(context, checkpoints=tmp_path / "Stable-diffusion")

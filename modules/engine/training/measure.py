@@ -15,7 +15,7 @@ from modules.engine.memory import give_back, is_out_of_memory
 from modules.engine.models import Loaded
 from modules.engine.training import results
 from modules.engine.training.classes import ClassPictures
-from modules.engine.training.failures import advice
+from modules.engine.training.endings import advice
 from modules.engine.training.folder import MEASURE
 from modules.engine.training.opening import KINDS, Opened, Run, contents_of, loaded_for
 from modules.engine.training.previews import CHECKPOINT, Previews

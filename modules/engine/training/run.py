@@ -10,7 +10,7 @@ from modules.engine.job import JobContext
 from modules.engine.memory import give_back, is_out_of_memory, name_of
 from modules.engine.training import measure, results
 from modules.engine.training.companions import batches_of, companions
-from modules.engine.training.failures import told
+from modules.engine.training.endings import told
 from modules.engine.training.movement import Movement
 from modules.engine.training.opening import TRAINING, Opened, Run, opened, run_of
 from modules.engine.training.proof import proofs

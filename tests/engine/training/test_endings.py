@@ -21,7 +21,7 @@ from modules.core.errors import (
 )
 from modules.core.training import EvaluationRequest, TrainingPlan
 from modules.engine.training import run, session
-from modules.engine.training.failures import advice
+from modules.engine.training.endings import advice
 from modules.families import random_weights
 from tests.engine.engine_process import record_of
 
