@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from hypothesis import settings
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_OFFLINE"] = "1"
@@ -11,6 +12,11 @@ if (
     "PYTEST_XDIST_WORKER" in os.environ
 ):  # a worker per core: threads that wait for each other made them three times slower
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# The same examples in every run, so that a commit is green or not; ATELIER_FUZZ=1 looks for new ones.
+settings.register_profile("repeatable", derandomize=True)
+settings.register_profile("searching", print_blob=True)
+settings.load_profile("searching" if os.environ.get("ATELIER_FUZZ") else "repeatable")
 
 CHROMIUM = os.environ.get("ATELIER_CHROMIUM", "/usr/bin/chromium")
 SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
