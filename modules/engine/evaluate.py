@@ -30,7 +30,7 @@ from modules.training.evaluation import caveats, measures, scores
 from modules.training.evidence import Evidence, Instruments, Shot, look
 from modules.training.packs import Prompt, prompts_of
 
-COMPARISONS = "comparisons"  # folder beside the runs', see services/comparisons.py
+COMPARISONS = "comparisons"  # folder beside the runs', see services/training/comparisons.py
 RESULT, BASE, HERE = "evaluation.json", "base-pictures", "evaluation"
 METHODS = {"lora": LORA, "textual_inversion": EMBEDDING}  # what their usual format is; all others make checkpoints
 USABLE = (".safetensors", ".pt")

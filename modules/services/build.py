@@ -11,7 +11,6 @@ from modules.core.plugins import Plugins
 from modules.services import lock
 from modules.services.cards import Cards
 from modules.services.catalogue import CatalogueKeeper
-from modules.services.comparisons import Comparisons
 from modules.services.connection import COMMAND
 from modules.services.desk import Desk
 from modules.services.engines import Engines
@@ -31,8 +30,9 @@ from modules.services.shelf import Shelf
 from modules.services.studio import Studio
 from modules.services.styles import Styles
 from modules.services.tokens import TokenCounter
-from modules.services.trainings import Trainings
-from modules.services.trainings_folder import removed_runs
+from modules.services.training.comparisons import Comparisons
+from modules.services.training.run_folder import removed_runs
+from modules.services.training.runs import Trainings
 from modules.services.watch import Watch
 from modules.services.wildcards import Wildcards
 from modules.storage.store import Store

@@ -24,7 +24,7 @@ from modules.services.resolving import Resolver
 from modules.services.settings import Settings
 from modules.services.styles import Styles
 from modules.services.texts import resolved as with_texts
-from modules.services.training_estimates import estimate
+from modules.services.training.estimates import estimate
 from modules.services.wildcards import Wildcards
 from modules.storage.records import Job
 

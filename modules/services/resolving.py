@@ -21,9 +21,9 @@ from modules.services.catalogue import CatalogueKeeper
 from modules.services.library import Library
 from modules.services.settings import Settings
 from modules.services.shelf import Shelf
-from modules.services.training_defaults import resolved_plan
-from modules.services.training_models import check_trainable
-from modules.services.trainings_publish import checked_name
+from modules.services.training.defaults import resolved_plan
+from modules.services.training.models import check_trainable
+from modules.services.training.publish import checked_name
 
 FIRST_START = 60.0  # seconds to wait for the very first engine's list of samplers
 LATENT_UPSCALERS = (

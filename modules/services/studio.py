@@ -6,7 +6,6 @@ from modules.core.flags import Flags
 from modules.core.places import Places
 from modules.services.cards import Cards
 from modules.services.catalogue import CatalogueKeeper
-from modules.services.comparisons import Comparisons
 from modules.services.desk import Desk
 from modules.services.engines import Engines
 from modules.services.extensions import Extensions
@@ -19,7 +18,8 @@ from modules.services.settings import Settings
 from modules.services.shelf import Shelf
 from modules.services.styles import Styles
 from modules.services.tokens import TokenCounter
-from modules.services.trainings import Trainings
+from modules.services.training.comparisons import Comparisons
+from modules.services.training.runs import Trainings
 from modules.services.watch import Watch
 from modules.services.wildcards import Wildcards
 

@@ -8,7 +8,7 @@ from modules.core.training import TRAINER_KINDS
 from modules.services.connection import EngineConnection
 from modules.services.needs import Needs
 from modules.services.supervisor import FAILED_AFTER, Supervisor
-from modules.services.trainings_folder import RunFolder
+from modules.services.training.run_folder import RunFolder
 from modules.services.turns import TRAINING, Turns
 from modules.storage.records import Job
 

@@ -14,11 +14,11 @@ from modules.core.errors import InvalidRequest, NotFound, QueueFull
 from modules.core.flags import parse_flags
 from modules.core.places import Places
 from modules.core.training import TrainingPlan
-from modules.services import comparisons as comparisons_module
 from modules.services.build import open_studio
-from modules.services.comparison_presets import COMPARISONS, METHODS, NOUNS, Arm, plan_of_arm
-from modules.services.comparison_tables import Found, as_csv, as_markdown, brief, rows_of
-from modules.services.comparisons import Comparisons, comparison_of
+from modules.services.training import comparisons as comparisons_module
+from modules.services.training.comparison_presets import COMPARISONS, METHODS, NOUNS, Arm, plan_of_arm
+from modules.services.training.comparison_tables import Found, as_csv, as_markdown, brief, rows_of
+from modules.services.training.comparisons import Comparisons, comparison_of
 
 
 @pytest.fixture(scope="module")

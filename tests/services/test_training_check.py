@@ -16,10 +16,10 @@ from modules.core.training import TrainingPlan
 from modules.prompts.tokens import Tokenizer
 from modules.services.build import TOKENIZER
 from modules.services.inputs import Inputs
-from modules.services.training_answer import as_json
-from modules.services.training_check import Checker
-from modules.services.training_presets import resolved_plan
-from modules.services.trainings_classes import ClassSet
+from modules.services.training.answer import as_json
+from modules.services.training.check import Checker
+from modules.services.training.class_pictures import ClassSet
+from modules.services.training.presets import resolved_plan
 
 MODEL = ModelRecord(
     name="m", path="m", title="m.safetensors [0123456789]", size=2_000_000, modified=0, width=64, height=64
@@ -223,7 +223,7 @@ def test_what_is_shown_is_what_is_trained_on(check, inputs, size, known):
 def test_pictures_are_looked_at_once(checker, four, tokenizer, tmp_path, monkeypatch):
     plan = TrainingPlan(pictures=four, class_noun="cat")
     checker.checked(plan, tokenizer, tmp_path)
-    monkeypatch.setattr("modules.services.training_pictures.look", None)  # would raise
+    monkeypatch.setattr("modules.services.training.pictures.look", None)  # would raise
     assert len(checker.checked(plan, tokenizer, tmp_path).pictures) == 4
 
 
@@ -364,7 +364,7 @@ def test_own_class_pictures(check, four):
 
 
 def test_a_disk_that_is_too_small(check, monkeypatch):
-    monkeypatch.setattr("modules.services.training_estimates.shutil.disk_usage", lambda path: Disk(free=1000))
+    monkeypatch.setattr("modules.services.training.estimates.shutil.disk_usage", lambda path: Disk(free=1000))
     answer = check()
     (problem,) = of_field(answer, "keep_last")
     assert problem["level"] == "red"

@@ -13,7 +13,7 @@ from modules.core.errors import InvalidRequest
 from modules.core.flags import parse_flags
 from modules.core.places import Places
 from modules.services.inputs import Inputs
-from modules.services.training_folder import FolderImport
+from modules.services.training.picture_folder import FolderImport
 
 
 def write_picture(path, number, format="PNG"):
@@ -167,9 +167,9 @@ def test_folders_that_are_none(reader, folder, tmp_path):
 def test_too_many(reader, folder, monkeypatch):
     for number in range(4):
         write_picture(folder / f"{number}.png", number)
-    monkeypatch.setattr("modules.services.training_folder.MOST_PICTURES", 3)
+    monkeypatch.setattr("modules.services.training.picture_folder.MOST_PICTURES", 3)
     assert "at most 3 are read" in refused(reader, folder)
-    monkeypatch.setattr("modules.services.training_files.MOST_ENTRIES", 3)
+    monkeypatch.setattr("modules.services.training.files.MOST_ENTRIES", 3)
     assert "more than 3 files" in refused(reader, folder)
 
 
@@ -218,7 +218,7 @@ def write_text(path):
 
 def test_reading_is_logged(reader, folder, caplog):
     write_picture(folder / "a.png", 1)
-    with caplog.at_level(logging.INFO, "modules.services.training_folder"):
+    with caplog.at_level(logging.INFO, "modules.services.training.picture_folder"):
         reader().read(str(folder))
     assert str(folder) in caplog.text
 

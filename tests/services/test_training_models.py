@@ -8,7 +8,7 @@ from modules.core.errors import InvalidRequest
 from modules.core.requests import ModelRecord
 from modules.families import random_weights
 from modules.families.kinds import sd15
-from modules.services.training_models import check_trainable, why_not
+from modules.services.training.models import check_trainable, why_not
 
 SAID = {
     "sd1": "",

@@ -11,8 +11,8 @@ from modules.core.events import Choice
 from modules.core.requests import ModelRecord
 from modules.core.training import TrainingPlan
 from modules.core.training_fields import LONGEST_FILE_NAME
-from modules.services.training_defaults import KNOWN_METHODS, free_name, holds
-from modules.services.training_presets import PRESETS, preset_values, resolved_plan
+from modules.services.training.defaults import KNOWN_METHODS, free_name, holds
+from modules.services.training.presets import PRESETS, preset_values, resolved_plan
 
 MODEL = ModelRecord(name="m", path="m", title="m", size=0, modified=0, width=512, height=512)
 

@@ -9,12 +9,12 @@ from services.training_things import TINY_TRAINER, picture, plan_for
 
 from modules.core.errors import InvalidOption, InvalidRequest, NotFound, StorageFailed
 from modules.core.training import EvaluationRequest
-from modules.services import trainings_log as logs
 from modules.services.build import open_studio
 from modules.services.inputs import inputs_needed
-from modules.services.training_estimates import Estimate
-from modules.services.trainings_folder import RunFolder, removed_runs
-from modules.services.trainings_publish import checked_name
+from modules.services.training import log as logs
+from modules.services.training.estimates import Estimate
+from modules.services.training.publish import checked_name
+from modules.services.training.run_folder import RunFolder, removed_runs
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_a_full_disk_and_a_result_that_is_gone(opened, monkeypatch, places):
     with opened() as studio:
         run = quick(studio)
         assert studio.trainings.result(run.id, "mycat.safetensors").is_file()
-        monkeypatch.setattr("modules.services.trainings_publish.SPARE_BYTES", 1 << 60)
+        monkeypatch.setattr("modules.services.training.publish.SPARE_BYTES", 1 << 60)
         with pytest.raises(StorageFailed, match="too full"):
             studio.trainings.publish(run.id, 10)
         assert [one.name for one in (places.models / "Lora").iterdir()] == ["mycat.safetensors"]
@@ -204,7 +204,7 @@ def test_measurements_are_forgotten_after_a_day(opened, monkeypatch):
     with opened() as studio:
         dry, kept = quick(studio, dry=True), quick(studio)
         assert dry.folder.table("measure.json")
-        monkeypatch.setattr("modules.services.trainings.DAY", -1.0)
+        monkeypatch.setattr("modules.services.training.runs.DAY", -1.0)
         studio.trainings.stop(studio.trainings.begin(plan_for(studio)).id)
         assert not dry.folder.path.exists()
         assert kept.folder.path.exists()

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from modules.core.fields import Shown
 from modules.core.training import TrainingPlan
 from modules.core.training_fields import LONGEST_PROMPT, MOST_PICTURES
-from modules.services.training_presets import preset_values
+from modules.services.training.presets import preset_values
 
 Id = Annotated[str, Field(max_length=64)]
 Name = Annotated[str, Field(max_length=1_000)]

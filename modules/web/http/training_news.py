@@ -7,8 +7,8 @@ from typing import Any
 
 from modules.core.errors import NotFound
 from modules.services.studio import Studio
-from modules.services.trainings import Run
-from modules.services.trainings_log import Follower
+from modules.services.training.log import Follower
+from modules.services.training.runs import Run
 from modules.web.http.streams import HEARTBEAT, News
 from modules.web.http.training_views import preview_view, run_view
 

@@ -7,9 +7,9 @@ from urllib.parse import quote
 
 from modules.core.wire import to_json
 from modules.services.studio import Studio
-from modules.services.trainings import Run
-from modules.services.trainings_classes import ClassSet
-from modules.services.trainings_folder import Shots
+from modules.services.training.class_pictures import ClassSet
+from modules.services.training.run_folder import Shots
+from modules.services.training.runs import Run
 from modules.services.watch import Live
 from modules.web.http.views import job_view
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from modules.core.fields import shown_fields
 from modules.core.training import TrainingPlan
-from modules.services.training_presets import PRESETS
+from modules.services.training.presets import PRESETS
 
 
 def png(colour, side=96):
@@ -126,7 +126,7 @@ def test_any_body_is_answered(api, body):
     assert answer.status_code in (200, 400, 422), answer.text
 
 
-@pytest.mark.parametrize("text", ['{"rank": Infinity}', '{"learning_rate": NaN}', '[-Infinity]', '{"steps": 1e999}'])
+@pytest.mark.parametrize("text", ['{"rank": Infinity}', '{"learning_rate": NaN}', "[-Infinity]", '{"steps": 1e999}'])
 def test_what_json_cannot_say_is_refused(api, text):
     """Python reads NaN and Infinity, which JSON does not have; an answer that repeats them could not be written."""
     answer = api.client.post("/api/v1/training/check", content=text)

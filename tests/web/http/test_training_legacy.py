@@ -9,7 +9,7 @@ from services.training_things import TINY_TRAINER, tiny_engine
 from web.http.serving import eventually, running
 
 from modules.diffusion.embeddings import load_embedding
-from modules.services.trainings_embedding import INIT_TEXT
+from modules.services.training.embedding import INIT_TEXT
 
 WIDTH, VOCABULARY = 4, 49_408
 CAT = 2368  # CLIP's token of "cat"

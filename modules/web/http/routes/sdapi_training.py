@@ -14,10 +14,10 @@ from modules.core.errors import AtelierError, InvalidOption
 from modules.core.extension_points import Routes, hookimpl
 from modules.core.training import TrainingPlan
 from modules.services.studio import Studio
-from modules.services.training_folder import FolderImport
-from modules.services.trainings import Run
-from modules.services.trainings_embedding import INIT_TEXT, MOST_VECTORS, write_embedding
-from modules.services.trainings_publish import checked_name
+from modules.services.training.embedding import INIT_TEXT, MOST_VECTORS, write_embedding
+from modules.services.training.picture_folder import FolderImport
+from modules.services.training.publish import checked_name
+from modules.services.training.runs import Run
 from modules.storage.records import Job
 from modules.web.http.limits import new_router
 from modules.web.http.people import Owner

@@ -10,8 +10,8 @@ from starlette.responses import FileResponse, Response
 from modules.core.extension_points import Routes, hookimpl
 from modules.core.training import EvaluationRequest
 from modules.services.studio import Studio
-from modules.services.trainings_folder import RUN
-from modules.services.trainings_log import numbers
+from modules.services.training.log import numbers
+from modules.services.training.run_folder import RUN
 from modules.web.http.limits import new_router
 from modules.web.http.people import Client, Owner
 from modules.web.http.streams import EventStream, OpenStreams

@@ -6,8 +6,8 @@ from fastapi import APIRouter
 
 from modules.core.extension_points import Routes, hookimpl
 from modules.services.studio import Studio
-from modules.services.training_answer import as_json
-from modules.services.training_check import checker_of
+from modules.services.training.answer import as_json
+from modules.services.training.check import checker_of
 from modules.web.http.limits import new_router
 from modules.web.http.training_body import PlanBody, plan_of
 

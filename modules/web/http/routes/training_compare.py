@@ -10,10 +10,10 @@ from starlette.responses import Response
 
 from modules.core.errors import InvalidRequest, Problem
 from modules.core.extension_points import Routes, hookimpl
-from modules.services.comparison_presets import COMPARISONS, Arm, Comparison
-from modules.services.comparison_tables import as_csv, as_markdown
-from modules.services.comparisons import MOST_ARMS, MOST_SEEDS, SEEDS, Comparisons, Group, Member, Shown
 from modules.services.studio import Studio
+from modules.services.training.comparison_presets import COMPARISONS, Arm, Comparison
+from modules.services.training.comparison_tables import as_csv, as_markdown
+from modules.services.training.comparisons import MOST_ARMS, MOST_SEEDS, SEEDS, Comparisons, Group, Member, Shown
 from modules.web.http.limits import new_router
 from modules.web.http.people import Owner
 from modules.web.http.training_body import OURS, PlanBody, plan_of

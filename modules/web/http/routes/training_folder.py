@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from modules.core.extension_points import Routes, hookimpl
 from modules.services.studio import Studio
-from modules.services.training_folder import FolderImport
+from modules.services.training.picture_folder import FolderImport
 from modules.web.http.limits import new_router
 
 
@@ -20,7 +20,7 @@ class FolderBody(BaseModel):
 
 @hookimpl
 def register_routes() -> list[Routes]:
-    """Always served; which folders are open, see `services/training_folder.py`."""
+    """Always served; which folders are open, see `services/training/picture_folder.py`."""
     return [Routes(name="training folder", build=build)]
 
 

@@ -5,8 +5,8 @@ from typing import Any
 from fastapi import APIRouter
 
 from modules.core.extension_points import Routes, hookimpl
-from modules.services import training_form
 from modules.services.studio import Studio
+from modules.services.training import form as training_form
 from modules.web.http.limits import new_router
 
 

@@ -19,12 +19,12 @@ from modules.core.named import closest, folded
 from modules.core.places import Places
 from modules.core.training import TrainingPlan
 from modules.core.wire import from_json, to_json
-from modules.services.comparison_presets import COMPARISONS, Arm, Comparison, plan_of_arm
-from modules.services.comparison_tables import Found, Row, is_number, rows_of
 from modules.services.desk import Desk
 from modules.services.queue import Queue
-from modules.services.trainings_folder import RunFolder
-from modules.services.trainings_log import last
+from modules.services.training.comparison_presets import COMPARISONS, Arm, Comparison, plan_of_arm
+from modules.services.training.comparison_tables import Found, Row, is_number, rows_of
+from modules.services.training.log import last
+from modules.services.training.run_folder import RunFolder
 from modules.storage.records import Job
 from modules.training.packs import PACKS
 

@@ -13,21 +13,21 @@ from modules.core.training import AMBER, RED, TrainingPlan
 from modules.core.training_fields import MOST_PICTURES
 from modules.prompts import rare_tokens
 from modules.prompts.tokens import Tokenizer
-from modules.services import training_remarks as remarks
 from modules.services.inputs import Inputs
 from modules.services.studio import Studio
-from modules.services.training_defaults import (
+from modules.services.training import remarks
+from modules.services.training.class_pictures import ClassPictures, ClassSet
+from modules.services.training.defaults import (
     INVERSION,
     pictures_a_step,
     resolved_plan,
     usual_steps,
 )
-from modules.services.training_estimates import Estimate, estimate, in_words
-from modules.services.training_models import why_not
-from modules.services.training_picture_remarks import of_pictures
-from modules.services.training_pictures import PictureLooker, Seen, worst
-from modules.services.training_remarks import Finding, Fix
-from modules.services.trainings_classes import ClassPictures, ClassSet
+from modules.services.training.estimates import Estimate, estimate, in_words
+from modules.services.training.models import why_not
+from modules.services.training.picture_remarks import of_pictures
+from modules.services.training.pictures import PictureLooker, Seen, worst
+from modules.services.training.remarks import Finding, Fix
 
 NOWHERE = ModelRecord(name="", path="", title="", size=0, modified=0)
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from modules.core.training import RED, TrainingPlan
-from modules.services.training_pictures import Seen, worst
-from modules.services.training_remarks import Finding, Fix
+from modules.services.training.pictures import Seen, worst
+from modules.services.training.remarks import Finding, Fix
 
 MOST_NAMED = 5  # pictures in one sentence
 SAID = {  # what several pictures have in common: (one, several)

@@ -9,7 +9,7 @@ from typing import Any
 
 from modules.core.errors import NotFound
 from modules.core.files import inside
-from modules.services import trainings_log as log
+from modules.services.training import log
 
 RUN = re.compile(r"[0-9a-f][0-9a-f-]{7,99}")
 STEP = re.compile(r"[0-9]{6,9}")

@@ -17,7 +17,7 @@ from modules.core.flags import Flags
 from modules.core.places import Places
 from modules.core.training_fields import MOST_PICTURES
 from modules.services.inputs import Inputs
-from modules.services.training_files import (
+from modules.services.training.files import (
     caption_beside,
     content,
     entries,
@@ -27,7 +27,7 @@ from modules.services.training_files import (
     others,
     refusal,
 )
-from modules.services.training_texts import caption_of_name
+from modules.services.training.texts import caption_of_name
 
 log = logging.getLogger(__name__)
 

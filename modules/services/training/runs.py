@@ -21,9 +21,9 @@ from modules.services.cards_trash import Trash
 from modules.services.desk import Desk
 from modules.services.engines import Engines
 from modules.services.queue import MOST_WAITING, Queue
-from modules.services.trainings_classes import ClassPictures
-from modules.services.trainings_folder import REMOVED, RunFolder, removed_runs
-from modules.services.trainings_publish import published
+from modules.services.training.class_pictures import ClassPictures
+from modules.services.training.publish import published
+from modules.services.training.run_folder import REMOVED, RunFolder, removed_runs
 from modules.storage.records import Job
 
 DAY = 24 * 3600.0

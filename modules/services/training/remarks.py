@@ -9,8 +9,8 @@ from modules.core.events import Choice
 from modules.core.training import AMBER, GREEN, TrainingPlan
 from modules.prompts import rare_tokens
 from modules.prompts.tokens import Tokenizer
-from modules.services.training_defaults import INVERSION, holds
-from modules.services.training_texts import captions_with, own_captions, subject_words, with_identifier
+from modules.services.training.defaults import INVERSION, holds
+from modules.services.training.texts import captions_with, own_captions, subject_words, with_identifier
 
 LONGEST_WARM_UP = 0.3  # of the steps
 FAR = 10.0  # times the usual learning rate, or a tenth of it

@@ -10,8 +10,8 @@ from typing import Any
 
 from modules.core.training import TrainingPlan
 from modules.core.training_fields import LONGEST_FILE_NAME
-from modules.services.training_defaults import CLASS_NOUN, IDENTIFIER
-from modules.services.training_presets import preset_values
+from modules.services.training.defaults import CLASS_NOUN, IDENTIFIER
+from modules.services.training.presets import preset_values
 
 INVERSION = "textual_inversion"
 STARTER = "starter"

@@ -4,11 +4,11 @@ from dataclasses import asdict
 from typing import Any
 
 from modules.core.training import TrainingPlan
-from modules.services.training_check import Checked, epochs_of, makes_class_pictures, word_of
-from modules.services.training_defaults import pictures_a_step
-from modules.services.training_pictures import Seen
-from modules.services.training_remarks import Finding
-from modules.services.training_texts import source_of
+from modules.services.training.check import Checked, epochs_of, makes_class_pictures, word_of
+from modules.services.training.defaults import pictures_a_step
+from modules.services.training.pictures import Seen
+from modules.services.training.remarks import Finding
+from modules.services.training.texts import source_of
 
 
 def as_json(found: Checked) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from modules.core.training import TrainingPlan
-from modules.services.training_defaults import INVERSION, holds
+from modules.services.training.defaults import INVERSION, holds
 
 NUMBERED = re.compile(r"[\s_-]*\(?\d+\)?$")
 CAMERA = re.compile(

@@ -15,9 +15,9 @@ from modules.core.training import TrainingPlan
 from modules.core.training_fields import LONGEST_FILE_NAME, LONGEST_PROMPT, MOST_PICTURES
 from modules.services.inputs import MOST_PIXELS, Inputs
 from modules.services.studio import Studio
-from modules.services.training_defaults import KNOWN_METHODS
-from modules.services.training_folder import OPEN, FolderImport
-from modules.services.training_presets import PRESETS
+from modules.services.training.defaults import KNOWN_METHODS
+from modules.services.training.picture_folder import OPEN, FolderImport
+from modules.services.training.presets import PRESETS
 
 BASIC = (
     "method",

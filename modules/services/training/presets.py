@@ -13,7 +13,7 @@ from typing import Any
 from modules.core.errors import InvalidRequest, Problem
 from modules.core.named import closest, folded
 from modules.core.training_fields import LossFields, MemoryFields, NetworkFields, OptimizerFields, PriorFields
-from modules.services.training_defaults import DREAMBOOTH_2022, resolved_plan
+from modules.services.training.defaults import DREAMBOOTH_2022, resolved_plan
 
 __all__ = ["PRESETS", "Preset", "preset_values", "resolved_plan"]
 
@@ -28,7 +28,7 @@ S2S_TOKEN = "Its authors write <sks-dog>, which the tokenizer reads as <, sks, -
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
-    """`values`: a plan's fields. What depends on the number of pictures is worked out in `training_defaults`."""
+    """`values`: a plan's fields. What depends on the number of pictures is worked out in `training.defaults`."""
 
     name: str
     note: str

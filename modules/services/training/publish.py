@@ -12,7 +12,7 @@ from modules.core.files import TEMPORARY, sync_folder
 from modules.core.places import Places
 from modules.core.training import TrainingPlan
 from modules.core.training_fields import LONGEST_FILE_NAME
-from modules.services.trainings_folder import RunFolder
+from modules.services.training.run_folder import RunFolder
 
 KIND_OF_FORMAT = {
     "kohya": "lora",

@@ -12,7 +12,7 @@ from typing import Any
 
 from modules.core.errors import NotFound, StorageFailed
 from modules.core.files import inside, write_atomically
-from modules.services.trainings_folder import read_json
+from modules.services.training.run_folder import read_json
 
 FOLDER = "class-pictures"
 KEY = re.compile(r"[0-9a-zA-Z_-]{4,128}")
