@@ -15,7 +15,7 @@ from modules.engine.job import JobContext
 from modules.engine.models import Loaded
 from modules.families.clip_folder import is_clip, load_clip_folder
 from modules.families.clip_vision import fits, image_features, load_clip, text_features
-from modules.families.judge import SIDE, IdentityProbe, Judge, load_identity, load_judge
+from modules.families.judge import BACKGROUND, SIDE, IdentityProbe, Judge, load_identity, load_judge
 from modules.training.evidence import Deep, Eye, Instruments
 from modules.training.inception import inception_file, load_inception
 from modules.training.packs import Words
@@ -90,7 +90,7 @@ def _words(judge: Judge) -> Words:
     return Words(
         subjects=tuple(slots["subject"]),
         colours=tuple(slots["colour"]),
-        places=tuple(slots["place"]),
+        places=tuple(place for place in slots["place"] if place != BACKGROUND),
         wear=tuple(one for one in slots["wear"] if one),
     )
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from modules.engine.job import JobContext
 from modules.engine.models import Loaded
 from modules.families.captioner import Captioner, is_captioner, load_captioner
 from modules.families.clip_vision import CLIPModel, fits, image_features, load_clip, text_features
+from modules.families.judge import BACKGROUND
 from modules.imaging.flatten import flattened
 from modules.imaging.metadata import open_picture
 from modules.imaging.resize import CROP, resized
@@ -147,10 +149,12 @@ def words_of(judge: Path) -> Words:
     """The vocabulary that the starter's judge names in its file. Raises InvalidModelFile."""
     try:
         slots: Mapping[str, list[str]] = json.loads(read_header(judge).metadata["atelier.slots"])
+        plain = [f"on {article(f'{colour} background')}" for colour in slots["colour"]]
+        places = [plain if place == BACKGROUND else [place] for place in slots["place"]]
         return Words(
             subjects=tuple(slots["subject"]),
             colours=tuple(slots["colour"]),
-            places=tuple(slots["place"]),
+            places=tuple(chain.from_iterable(places)),
             wear=tuple(slots["wear"]),
         )
     except (KeyError, ValueError, TypeError) as error:

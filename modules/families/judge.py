@@ -19,24 +19,30 @@ from modules.families import single_file
 
 Network = TypeVar("Network", bound=nn.Module)
 SIDE = 128  # pixels per side of the pictures both have learned from
+BACKGROUND = "on a background"  # the judge's one answer for every plain background; prompts name a colour
 SLOTS, ANSWERS, FIGURES = "atelier.slots", "atelier.answers", "atelier.figures"
 SEEN = 0.5  # a subject has marks when the probe says so of its pictures, on average, more surely than not
 ONE_SIDED = 0.8  # its marks are on one side when so much of what the probe sees is
 
 
 class Judge(nn.Module):
-    """Strided convolutions on the halved picture, and one linear layer per slot."""
+    """Pairs of convolutions, the first of each pair strided, and one linear layer per slot.
 
-    def __init__(self, slots: Mapping[str, tuple[str, ...]], widths: tuple[int, ...] = (32, 64, 96, 128)) -> None:
+    `figures`: how often it is right on drawn pictures, by slot, 0 to 1 (see `starter/judge.py`).
+    """
+
+    def __init__(self, slots: Mapping[str, tuple[str, ...]], widths: tuple[int, ...] = (24, 48, 96, 128)) -> None:
         super().__init__()
         self.slots = dict(slots)
-        layers: list[nn.Module] = [nn.AvgPool2d(2)]
+        self.figures: dict[str, float] = {}
+        layers: list[nn.Module] = []
         for before, after in zip((3, *widths), widths, strict=False):
-            layers += [nn.Conv2d(before, after, 3, 2, 1), nn.GroupNorm(8, after), nn.SiLU()]
+            for inside, stride in ((before, 2), (after, 1)):
+                layers += [nn.Conv2d(inside, after, 3, stride, 1), nn.GroupNorm(8, after), nn.SiLU()]
         self.body = nn.Sequential(
-            *layers, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(4 * widths[-1], 128), nn.SiLU()
+            *layers, nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(16 * widths[-1], 192), nn.SiLU()
         )
-        self.heads = nn.ModuleDict({slot: nn.Linear(128, len(answers)) for slot, answers in slots.items()})
+        self.heads = nn.ModuleDict({slot: nn.Linear(192, len(answers)) for slot, answers in slots.items()})
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """images: (b, 3, 128, 128) of -1 to 1.  Returns the logits of each slot, (b, answers)."""
@@ -48,6 +54,12 @@ class Judge(nn.Module):
         """The likeliest word of each slot for each image."""
         best = {slot: logits.argmax(dim=1).tolist() for slot, logits in self(images).items()}
         return {slot: [self.slots[slot][n] for n in numbers] for slot, numbers in best.items()}
+
+    @torch.no_grad()
+    def subjects(self, images: Tensor) -> list[frozenset[str]]:
+        """The two likeliest subjects of each image: what a picture of two things shows."""
+        best = self(images)["subject"].topk(2, dim=1).indices.tolist()
+        return [frozenset(self.slots["subject"][n] for n in two) for two in best]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,15 +147,18 @@ class IdentityProbe(nn.Module):
 
 
 def save_judge(judge: Judge, path: Path) -> None:
-    """The judge in float16, with the words of its heads."""
+    """The judge in float16, with the words of its heads and its figures."""
     slots = json.dumps({slot: list(words) for slot, words in judge.slots.items()})
-    single_file.save(path, half(judge), {"modelspec.title": "Atelier starter judge", SLOTS: slots})
+    about = {"modelspec.title": "Atelier starter judge", SLOTS: slots, FIGURES: json.dumps(judge.figures)}
+    single_file.save(path, half(judge), about)
 
 
 def load_judge(path: Path) -> Judge:
     """In float32 on the CPU. Raises InvalidModelFile."""
-    words, tensors, _ = _read(path, SLOTS)
-    return _filled(Judge({slot: tuple(answers) for slot, answers in words.items()}), tensors, path)
+    words, tensors, metadata = _read(path, SLOTS)
+    judge = Judge({slot: tuple(answers) for slot, answers in words.items()}, _widths(tensors)[::2])
+    judge.figures = json.loads(metadata.get(FIGURES, "{}"))
+    return _filled(judge, tensors, path)
 
 
 def save_identity(probe: IdentityProbe, path: Path) -> None:
@@ -157,11 +172,15 @@ def load_identity(path: Path) -> IdentityProbe:
     """In float32 on the CPU. Raises InvalidModelFile."""
     answers, tensors, metadata = _read(path, ANSWERS)
     known = [Marks(kind=kind, colour=colour, side=side) for kind, colour, side in answers]
-    layers = {int(name.split(".")[1]): len(tensor) for name, tensor in tensors.items() if tensor.ndim == 4}
-    widths = tuple(width for _, width in sorted(layers.items()))
-    probe = _filled(IdentityProbe(known, widths), tensors, path)
+    probe = _filled(IdentityProbe(known, _widths(tensors)), tensors, path)
     probe.figures = json.loads(metadata.get(FIGURES, "{}"))
     return probe
+
+
+def _widths(tensors: Mapping[str, Tensor]) -> tuple[int, ...]:
+    """Channels that each convolution gives, in order."""
+    layers = {int(name.split(".")[1]): len(tensor) for name, tensor in tensors.items() if tensor.ndim == 4}
+    return tuple(width for _, width in sorted(layers.items()))
 
 
 def half(network: nn.Module) -> dict[str, Tensor]:

@@ -10,15 +10,15 @@ from diffusers import AutoencoderKL
 from torch import Generator, Tensor
 from torch.nn.functional import l1_loss, mse_loss
 
-from modules.starter.loop import LossAt, Plan, train
-from modules.starter.pictures import Bytes
+from modules.starter.loop import CPU, LossAt, Plan, mixed, train
+from modules.starter.pictures import Bytes, cut
 
 
 @dataclass(frozen=True, kw_only=True)
 class AutoencoderShape:
     """Four levels make the factor of 8 of Stable Diffusion. batch: crops of one shard of a training step."""
 
-    channels: tuple[int, ...] = (32, 48, 64, 96)
+    channels: tuple[int, ...] = (32, 64, 96, 128)
     groups: int = 8
     crop: int = 64
     batch: int = 8
@@ -51,27 +51,28 @@ def build_autoencoder(shape: AutoencoderShape, size: int) -> AutoencoderKL:
     return model
 
 
-def to_tensor(pictures: Bytes) -> Tensor:
+def to_tensor(pictures: Bytes | Tensor) -> Tensor:
     """(b, h, w, 3) of 0 to 255, to (b, 3, h, w) of -1 to 1."""
-    return torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    pixels = pictures if isinstance(pictures, Tensor) else torch.from_numpy(np.array(pictures))
+    return pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def to_bytes(images: Tensor) -> Bytes:
     """(b, 3, h, w) of -1 to 1, to (b, h, w, 3) of 0 to 255."""
-    return ((images.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
+    return ((images.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
 
 
 def train_autoencoder(plan: Plan, shape: AutoencoderShape, model: AutoencoderKL, pictures: Bytes) -> None:
     model.to(memory_format=torch.channels_last)
-    train(plan, model, _loss(shape, model, pictures))
+    train(plan, model, _loss(shape, model, torch.from_numpy(pictures).to(plan.device)))
 
 
-def _loss(shape: AutoencoderShape, model: AutoencoderKL, pictures: Bytes) -> LossAt:
+def _loss(shape: AutoencoderShape, model: AutoencoderKL, pictures: Tensor) -> LossAt:
     def loss_at(step: int, generator: Generator) -> Tensor:
         crops = random_crops(pictures, shape, generator).contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
+        with mixed(crops.device):
             moments = model.encode(crops).latent_dist
-            noise = torch.randn(moments.mean.shape, generator=generator)
+            noise = torch.randn(moments.mean.shape, generator=generator).to(crops.device)
             restored = model.decode((moments.mean + moments.std * noise).to(moments.mean.dtype)).sample
         return restoration_loss(restored.float(), crops) + shape.kl_weight * moments.kl().float().sum() / len(crops)
 
@@ -86,21 +87,23 @@ def train_decoder(plan: Plan, shape: AutoencoderShape, model: AutoencoderKL, pic
     model.requires_grad_(False)
     model.decoder.requires_grad_(True)
     model.post_quant_conv.requires_grad_(True)
-    train(plan, model, _decoder_loss(shape, model, pictures, latents))
+    pixels = torch.from_numpy(pictures[: len(latents)]).to(plan.device)
+    train(plan, model, _decoder_loss(shape, model, pixels, latents.to(plan.device)))
 
 
-def _decoder_loss(shape: AutoencoderShape, model: AutoencoderKL, pictures: Bytes, latents: Tensor) -> LossAt:
+def _decoder_loss(shape: AutoencoderShape, model: AutoencoderKL, pictures: Tensor, latents: Tensor) -> LossAt:
     noise_level = 0.02 * float(latents.float().std())  # the U-Net's latents are not perfect either
     f, wide = shape.factor, shape.crop // shape.factor
     places = latents.shape[-1] - wide + 1
+    codes_last = latents.permute(0, 2, 3, 1)
 
     def loss_at(step: int, generator: Generator) -> Tensor:
-        drawn = torch.randint(0, 2**31, (shape.batch, 3), generator=generator).tolist()
-        cuts = [(n % len(latents), y % places, x % places) for n, y, x in drawn]
-        codes = torch.stack([latents[n, :, y : y + wide, x : x + wide] for n, y, x in cuts]).float()
-        codes += noise_level * torch.randn(codes.shape, generator=generator)
-        wanted = to_tensor(np.stack([pictures[n, f * y :, f * x :][: shape.crop, : shape.crop] for n, y, x in cuts]))
-        with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
+        drawn = torch.randint(0, 2**31, (shape.batch, 3), generator=generator).to(latents.device)
+        n, y, x = drawn[:, 0] % len(latents), drawn[:, 1] % places, drawn[:, 2] % places
+        codes = cut(codes_last, n, y, x, wide).permute(0, 3, 1, 2).float()
+        codes = codes + noise_level * torch.randn(codes.shape, generator=generator).to(codes.device)
+        wanted = to_tensor(cut(pictures, n, f * y, f * x, shape.crop))
+        with mixed(codes.device):
             restored = model.decode(codes.contiguous(memory_format=torch.channels_last)).sample
         return restoration_loss(restored.float(), wanted)
 
@@ -113,46 +116,50 @@ def restoration_loss(restored: Tensor, wanted: Tensor) -> Tensor:
     return l1_loss(restored, wanted) + 0.3 * edges + 3 * mse_loss(restored, wanted)
 
 
-def random_crops(pictures: Bytes, shape: AutoencoderShape, generator: Generator) -> Tensor:
-    """(batch, 3, crop, crop) cut at random from random pictures, half of them mirrored.
+def random_crops(pictures: Tensor, shape: AutoencoderShape, generator: Generator) -> Tensor:
+    """(batch, 3, crop, crop) cut at random from random pictures (n, h, w, 3) of 0 to 255, half of them mirrored.
 
     Of every two cuts the busier one is kept: most of a drawn picture is sky, which is learned at once.
     """
     side = pictures.shape[1] - shape.crop + 1
-    drawn = torch.randint(0, 2**31, (2 * shape.batch, 4), generator=generator).tolist()
-    cuts: list[Bytes] = []
-    for picture, y, x, mirrored in drawn:
-        y, x = y % side, x % side
-        cut = pictures[picture % len(pictures), y : y + shape.crop, x : x + shape.crop]
-        cuts.append(cut[:, ::-1] if mirrored % 2 else cut)
-    return to_tensor(np.stack([max(pair, key=_busyness) for pair in zip(cuts[::2], cuts[1::2], strict=True)]))
+    drawn = torch.randint(0, 2**31, (2 * shape.batch, 4), generator=generator).to(pictures.device)
+    cuts = cut(pictures, drawn[:, 0] % len(pictures), drawn[:, 1] % side, drawn[:, 2] % side, shape.crop)
+    cuts = torch.where((drawn[:, 3] % 2 == 1)[:, None, None, None], cuts.flip(2), cuts)
+    first_is_busier = _busyness(cuts[::2]) >= _busyness(cuts[1::2])
+    return to_tensor(torch.where(first_is_busier[:, None, None, None], cuts[::2], cuts[1::2]))
 
 
-def _busyness(cut: Bytes) -> float:
-    """Mean difference between neighbours, on every second pixel."""
-    coarse = cut[::2, ::2].astype(np.int16)
-    return float(sum(np.abs(np.diff(coarse, axis=axis)).mean() for axis in (0, 1)))
+def _busyness(cuts: Tensor) -> Tensor:
+    """Mean difference between neighbours, on every second pixel, (b,)."""
+    coarse = cuts[:, ::2, ::2].float()
+    across, down = (coarse.diff(dim=axis).abs().mean(dim=(1, 2, 3)) for axis in (1, 2))
+    return across + down
 
 
-def batches(pictures: Bytes, size: int) -> Iterator[Tensor]:
+def batches(pictures: Bytes, size: int, device: torch.device = CPU) -> Iterator[Tensor]:
     """All pictures in order, (b, 3, h, w)."""
     for first in range(0, len(pictures), size):
-        yield to_tensor(pictures[first : first + size]).contiguous(memory_format=torch.channels_last)
+        pixels = torch.from_numpy(pictures[first : first + size]).to(device)
+        yield to_tensor(pixels).contiguous(memory_format=torch.channels_last)
 
 
 @torch.no_grad()
-def encode_all(model: AutoencoderKL, pictures: Bytes, batch: int = 64) -> Tensor:
-    """Mean latents of all pictures, unscaled, (b, 4, h, w)."""
-    with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
-        return torch.cat([model.encode(images).latent_dist.mean.float() for images in batches(pictures, batch)])
+def encode_all(model: AutoencoderKL, pictures: Bytes, batch: int = 64, device: torch.device = CPU) -> Tensor:
+    """Mean latents of all pictures, unscaled, (b, 4, h, w), on the CPU."""
+    model.to(device)
+    with mixed(device):
+        found = [model.encode(images).latent_dist.mean.float().cpu() for images in batches(pictures, batch, device)]
+    model.to(CPU)
+    return torch.cat(found)
 
 
 @torch.no_grad()
-def restore(model: AutoencoderKL, pictures: Bytes, batch: int = 32) -> Bytes:
+def restore(model: AutoencoderKL, pictures: Bytes, batch: int = 32, device: torch.device = CPU) -> Bytes:
     """Pictures through the autoencoder and back."""
-    return np.concatenate(
-        [to_bytes(model.decode(model.encode(x).latent_dist.mean).sample) for x in batches(pictures, batch)]
-    )
+    model.to(device)
+    found = [to_bytes(model.decode(model.encode(x).latent_dist.mean).sample) for x in batches(pictures, batch, device)]
+    model.to(CPU)
+    return np.concatenate(found)
 
 
 def psnr(restored: Bytes, wanted: Bytes) -> float:

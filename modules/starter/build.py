@@ -1,6 +1,6 @@
 """Builds the starter model: `python -m modules.starter.build`. May be stopped at any time; the same command goes on.
 
-Nobody has to run it: the result is in the repository. It takes about two hours on two CPU cores.
+Nobody has to run it: the result is in the repository. It takes hours on two CPU cores.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from modules.families.built import TOKENIZER, BuildOptions
 from modules.families.checkpoint import build as build_checkpoint
 from modules.families.clip_vision import load_clip
 from modules.families.judge import load_judge, save_identity, save_judge
-from modules.starter.drawing import Recipe, generate, sheet
+from modules.starter.drawing import Recipe
 from modules.starter.evaluate import Exam, examine
 from modules.starter.example import write_example
 from modules.starter.export import (
@@ -25,9 +25,10 @@ from modules.starter.export import (
     export_checkpoint,
     export_clip,
 )
-from modules.starter.recipe import FULL_SIZES, SHOWN, Build, Sizes
+from modules.starter.judge import world_of
+from modules.starter.recipe import LARGE, Build, Sizes
+from modules.starter.sheets import write_sheets
 from modules.starter.tokenizer import write_tokenizer
-from modules.starter.world import draw, full_caption
 
 log = logging.getLogger(__name__)
 
@@ -35,10 +36,11 @@ ROOT = Path(__file__).resolve().parents[2]
 CHECKPOINT = ROOT / "models" / "Stable-diffusion" / "starter.safetensors"
 JUDGES = ROOT / "models" / "starter"
 EXAMPLE = JUDGES / "example"
-SAMPLES = ROOT / "docs" / "images" / "starter-samples.png"
+SHEETS = ROOT / "docs" / "images"
 STAGES = (
     "tokenizer",
     "pictures",
+    "texts",
     "autoencoder",
     "clip",
     "latents",
@@ -56,8 +58,13 @@ def main() -> None:
     options = _options()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(options.threads if options.stage == "evaluate" else 1)
-    sizes = FULL_SIZES if options.full else Sizes()
-    build = Build(sizes=sizes, folder=options.work, shards=options.threads, early=CHECKPOINT if options.early else None)
+    build = Build(
+        sizes=LARGE if options.large else Sizes(),
+        folder=options.work,
+        shards=options.threads,
+        device=torch.device(options.device),
+        early=CHECKPOINT if options.early else None,
+    )
     options.work.mkdir(parents=True, exist_ok=True)
     for stage in [options.stage] if options.stage else STAGES:
         run_stage(stage, build, options.prompts)
@@ -70,14 +77,20 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--work", type=Path, default=ROOT / "outputs" / "starter-build", help="folder for unfinished parts"
     )
-    parser.add_argument("--full", action="store_true", help="the whole word list; give it a --work folder of its own")
-    parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1), help="shards of each training step")
-    parser.add_argument("--prompts", type=int, default=500, help="how many prompts to evaluate with")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--large", action="store_true", help="the sizes for a data-centre GPU")
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=min(2, os.cpu_count() or 1),
+        help="shards of a step on the CPU; drawing processes",
+    )
+    parser.add_argument("--prompts", type=int, default=1000, help="how many prompts to evaluate with")
     parser.add_argument("--early", action="store_true", help="write an early checkpoint each time the U-Net is saved")
     return parser.parse_args()
 
 
-def run_stage(stage: str, build: Build, prompts: int = 500) -> None:
+def run_stage(stage: str, build: Build, prompts: int = 1000) -> None:
     """Bring one stage to its end. What it needs of earlier stages is loaded, or trained first."""
     if stage == "tokenizer":
         if not (TOKENIZER / "tokenizer.json").exists():
@@ -118,32 +131,25 @@ def export_identity(build: Build, checkpoint: Path, judges: Path) -> None:
     log.info("identity probe: %s", json.dumps(probe.figures))
 
 
-def evaluate(build: Build, checkpoint: Path, judges: Path, count: int = 500) -> None:
-    """Print the figures of the exported files, and write a sheet of samples: drawn pictures over generated ones."""
+def evaluate(build: Build, checkpoint: Path, judges: Path, count: int = 1000) -> None:
+    """Print the figures of the exported files, and write the sheets of samples."""
     model = build_checkpoint(checkpoint, BuildOptions(half=False), family="Stable Diffusion 1.x")
+    judge = load_judge(judges / "judge.safetensors")
     exam = Exam(
         model=model,
-        judge=load_judge(judges / "judge.safetensors"),
+        judge=judge,
         clip=load_clip(judges / "clip_vision.safetensors", model.text_encoder),
         tokenizer=build.tokenizer,
-        words=build.sizes.words,
+        words=world_of(judge),
         count=count,
         recipe=Recipe(size=build.sizes.size),
     )
     figures = examine(exam)
-    log.info("prompt following, %d prompts, DPM++ 2M Karras, 20 steps, CFG 5:\n%s", count, figures.table())
+    log.info("prompt following, %d prompts, DPM++ 2M Karras, 20 steps, CFG 5:\n\n%s\n", count, figures.table())
     line = "demo prompt %.2f of 25 pictures right in every slot; autoencoder %.2f dB; CLIP ranks %.2f of 100 first"
     log.info(line, figures.demo, figures.psnr, figures.ranking)
-    write_samples(exam, SAMPLES)
-
-
-def write_samples(exam: Exam, path: Path) -> None:
-    """First row: drawn by the world. Below: generated from the same words, two seeds."""
-    prompts = [full_caption(spec) for spec in SHOWN]
-    drawn = np.stack([np.asarray(draw(spec, n)[0]) for n, spec in enumerate(SHOWN)])
-    rows = [generate(exam.model, exam.tokenizer, prompts, [seed] * len(prompts), exam.recipe) for seed in (1, 2)]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sheet([drawn, *rows]).save(path)
+    log.info("what single words do:\n\n%s\n", figures.effects())
+    write_sheets(model, exam.recipe, SHEETS)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ Its text tower, frozen, is the text encoder of the starter checkpoint, exactly a
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from random import Random
 
 import torch
 from torch import Generator, Tensor
@@ -14,10 +13,9 @@ from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTextModel, C
 
 from modules.families.clip_vision import MEAN_SHIFT, TOWER, image_features, shift_mean, text_features
 from modules.starter.autoencoder import to_tensor
-from modules.starter.loop import LossAt, Plan, train
+from modules.starter.loop import LossAt, Plan, mixed, train
 from modules.starter.pictures import Bytes, Gallery
 from modules.starter.tokenizer import ENTRIES
-from modules.starter.world import caption
 
 START, END, CONTEXT = 49406, 49407, 77
 
@@ -62,9 +60,6 @@ class Pairs:
     pictures: Bytes
     tokenizer: CLIPTokenizer
 
-    def caption(self, number: int, seed: int) -> str:
-        return caption(self.gallery.spec(number), Random(f"caption {number} {seed}"))
-
 
 def text_encoder_of(model: CLIPModel) -> CLIPTextModel:
     """A copy of the text tower for the checkpoint, with its states moved away from zero mean."""
@@ -80,33 +75,36 @@ def numbers_of(generator: Generator, count: int, batch: int) -> list[int]:
     return torch.randint(0, count, (batch,), generator=generator).tolist()
 
 
-def train_clip(plan: Plan, shape: ClipShape, model: CLIPModel, pairs: Pairs) -> None:
-    train(plan, model, _loss(shape, model, pairs))
+def chosen(texts: Tensor, numbers: Tensor, generator: Generator) -> Tensor:
+    """One caption of each of these pictures.  texts: (n, variants, 77); numbers: (b,).  Returns ids, (b, 77)."""
+    variants = torch.randint(0, texts.shape[1], (len(numbers),), generator=generator)
+    return texts[numbers, variants.to(texts.device)].long()
 
 
-def _loss(shape: ClipShape, model: CLIPModel, pairs: Pairs) -> LossAt:
+def shortened(ids: Tensor) -> Tensor:
+    """Without the padding that all of them have: CLIP reads up to the first end token."""
+    return ids[:, : int((ids != END).sum(dim=1).max()) + 1]
+
+
+def train_clip(plan: Plan, shape: ClipShape, model: CLIPModel, pictures: Bytes, texts: Tensor) -> None:
+    """texts: token ids of the pictures' captions, (n, variants, 77)."""
+    train(plan, model, _loss(shape, model, torch.from_numpy(pictures).to(plan.device), texts.to(plan.device)))
+
+
+def _loss(shape: ClipShape, model: CLIPModel, pictures: Tensor, texts: Tensor) -> LossAt:
     def loss_at(step: int, generator: Generator) -> Tensor:
-        numbers = numbers_of(generator, len(pairs.pictures), shape.batch)
-        captions = [pairs.caption(n, step) for n in numbers]
-        ids = tokens_of(pairs.tokenizer, captions, None)
-        images = to_tensor(pairs.pictures[sorted(numbers)])[_places_in_sorted(numbers)]
-        with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
-            seen, read = image_features(model, images), text_features(model, ids)
-        return contrastive_loss(seen, read, model.logit_scale.exp().clamp(max=100), _same(captions))
+        numbers = torch.randint(0, len(pictures), (shape.batch,), generator=generator).to(pictures.device)
+        ids = shortened(chosen(texts, numbers, generator))
+        with mixed(pictures.device):
+            seen, read = image_features(model, to_tensor(pictures[numbers])), text_features(model, ids)
+        return contrastive_loss(seen, read, model.logit_scale.exp().clamp(max=100), _same(ids))
 
     return loss_at
 
 
-def _places_in_sorted(numbers: list[int]) -> list[int]:
-    """Where each number lies in the sorted list: files are read fastest in order."""
-    return [sorted(numbers).index(n) for n in numbers]
-
-
-def _same(captions: list[str]) -> Tensor:
+def _same(ids: Tensor) -> Tensor:
     """(b, b): which captions of the batch say the same, so that neither counts as the wrong one."""
-    keys = {text: n for n, text in enumerate(captions)}
-    ids = torch.tensor([keys[text] for text in captions])
-    return ids[:, None] == ids[None, :]
+    return (ids[:, None] == ids[None, :]).all(dim=-1)
 
 
 def contrastive_loss(seen: Tensor, read: Tensor, scale: Tensor, same: Tensor) -> Tensor:
@@ -119,7 +117,7 @@ def contrastive_loss(seen: Tensor, read: Tensor, scale: Tensor, same: Tensor) ->
 @torch.no_grad()
 def ranking(model: CLIPModel, pairs: Pairs, numbers: list[int], captions: list[str]) -> float:
     """How often each picture's own caption ranks first among those of all the pictures given."""
+    ids = tokens_of(pairs.tokenizer, captions)
     seen = image_features(model, to_tensor(pairs.pictures[numbers]))
-    read = text_features(model, tokens_of(pairs.tokenizer, captions))
-    best = (seen @ read.T).argmax(dim=1)
-    return float(_same(captions)[torch.arange(len(captions)), best].float().mean())
+    best = (seen @ text_features(model, ids).T).argmax(dim=1)
+    return float(_same(ids)[torch.arange(len(captions)), best].float().mean())

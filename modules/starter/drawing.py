@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
-from transformers import CLIPTokenizer
 
 from modules.diffusion.denoiser import EpsilonDenoiser
 from modules.diffusion.guidance.cfg import register_guidance
@@ -16,8 +17,9 @@ from modules.diffusion.sample import SamplingPlan, text_to_image
 from modules.diffusion.samplers.dpmpp_2m import register_samplers
 from modules.diffusion.schedules.karras import karras
 from modules.families.built import Built
+from modules.prompts.chunks import chunks
+from modules.prompts.tokens import Tokenizer
 from modules.starter.autoencoder import to_bytes
-from modules.starter.clip import tokens_of
 from modules.starter.pictures import Bytes
 
 
@@ -32,22 +34,19 @@ class Recipe:
 
 
 @torch.inference_mode()
-def generate(
-    model: Built, tokenizer: CLIPTokenizer, prompts: Sequence[str], seeds: Sequence[int], recipe: Recipe
-) -> Bytes:
-    """One picture for each prompt, (n, size, size, 3): DPM++ 2M, Karras."""
+def generate(model: Built, prompts: Sequence[str], seeds: Sequence[int], recipe: Recipe) -> Bytes:
+    """One picture for each prompt, (n, size, size, 3): DPM++ 2M, Karras. Brackets weigh, as on the page."""
     parts: list[Bytes] = []
     for first in range(0, len(prompts), recipe.batch):
         here = slice(first, first + recipe.batch)
-        parts.append(_batch(model, tokenizer, prompts[here], seeds[here], recipe))
+        parts.append(_batch(model, prompts[here], seeds[here], recipe))
     return np.concatenate(parts)
 
 
-def _batch(
-    model: Built, tokenizer: CLIPTokenizer, prompts: Sequence[str], seeds: Sequence[int], recipe: Recipe
-) -> Bytes:
-    text = model.text_encoder(input_ids=tokens_of(tokenizer, [*prompts, ""])).last_hidden_state
-    *timelines, negative = [_always(states, recipe) for states in text]
+def _batch(model: Built, prompts: Sequence[str], seeds: Sequence[int], recipe: Recipe) -> Bytes:
+    tokenizer = _tokenizer(model.tokenizer_folder)
+    encoded = model.encode([chunks(prompt, tokenizer) for prompt in (*prompts, "")])
+    *timelines, negative = [_always(one.states, recipe) for one in encoded]
     conditions = Conditions(positive=[(Weighted(one),) for one in timelines], negative=[negative] * len(prompts))
     rules = Rules(guidance=register_guidance()[0], scale=recipe.scale)
     denoiser = EpsilonDenoiser(model.predict, model.sigmas, model.dtype)
@@ -59,6 +58,11 @@ def _batch(
         on_step=lambda step, x, denoised: None,
     )
     return to_bytes(model.decode(text_to_image(plan)))
+
+
+@cache
+def _tokenizer(folder: Path) -> Tokenizer:
+    return Tokenizer(folder)
 
 
 def _always(states: torch.Tensor, recipe: Recipe) -> Timeline:

@@ -21,7 +21,7 @@ from torch.nn.functional import cross_entropy
 from modules.families.judge import IdentityProbe, Marks
 from modules.starter.autoencoder import batches, restore, to_bytes, to_tensor
 from modules.starter.clip import numbers_of
-from modules.starter.loop import LossAt, Plan, save_atomically, train
+from modules.starter.loop import LossAt, Plan, mixed, save_atomically, train
 from modules.starter.marks import DIGITS, GLOWING, marks_of
 from modules.starter.pictures import Bytes
 from modules.starter.world import FIRST, FULL, Spec, draw, is_mirrored, random_spec
@@ -130,19 +130,19 @@ def halved(pictures: Bytes) -> Bytes:
 
 def train_identity(plan: Plan, shape: IdentityShape, probe: IdentityProbe, known: Marked) -> None:
     probe.to(memory_format=torch.channels_last)
-    train(plan, probe, _loss(shape, probe, known))
+    train(plan, probe, _loss(shape, probe, known, plan.device))
 
 
-def _loss(shape: IdentityShape, probe: IdentityProbe, known: Marked) -> LossAt:
+def _loss(shape: IdentityShape, probe: IdentityProbe, known: Marked, device: torch.device) -> LossAt:
     half, plain = shape.batch // 2, len(known.answers) - shape.restored
 
     def loss_at(step: int, generator: Generator) -> Tensor:
         numbers = numbers_of(generator, shape.restored, half)
         numbers += [shape.restored + n for n in numbers_of(generator, plain, half)]
-        images = _disturb(to_tensor(known.pictures[numbers]), generator)
-        with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
+        images = _disturb(to_tensor(known.pictures[numbers]), generator).to(device)
+        with mixed(device):
             logits = probe.of_halved(images)
-        return cross_entropy(logits.float(), torch.from_numpy(known.answers[numbers]))
+        return cross_entropy(logits.float(), torch.from_numpy(known.answers[numbers]).to(device))
 
     return loss_at
 

@@ -7,7 +7,9 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from modules.starter.world import Spec, Vocabulary, draw, random_spec
 
@@ -40,11 +42,17 @@ def _draw_chunk(gallery: Gallery, first: int) -> Bytes:
 
 
 def open_pictures(gallery: Gallery, folder: Path, workers: int) -> Bytes:
-    """All pictures of the gallery, drawn now unless they are on disk.  Returns (count, size, size, 3), read-only."""
+    """All pictures of the gallery, drawn now unless they are on disk.  Returns (count, size, size, 3); what is written to it is not kept."""
     path = folder / f"pictures-{gallery.count}-{gallery.size}-{gallery.seed}.npy"
     if not path.exists():
         _draw_all(gallery, path, workers)
-    return np.load(path, mmap_mode="r")
+    return np.load(path, mmap_mode="c")
+
+
+def cut(pictures: Tensor, number: Tensor, y: Tensor, x: Tensor, side: int) -> Tensor:
+    """Squares of some pictures.  pictures: (n, h, w, c); number, y, x: (b,).  Returns (b, side, side, c)."""
+    along = torch.arange(side, device=pictures.device)
+    return pictures[number[:, None, None], (y[:, None] + along)[:, :, None], (x[:, None] + along)[:, None, :]]
 
 
 def _draw_all(gallery: Gallery, path: Path, workers: int) -> None:

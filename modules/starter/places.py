@@ -30,7 +30,7 @@ PLACES: dict[str, Callable[[Scene], None]] = {
 
 
 def paint_place(place: str, side: int, rng: Random) -> Image.Image:
-    """The background alone, `side` pixels square.  place: a key of `PLACES`, or "on a blue background"."""
+    """The background alone, `side` pixels square.  place: a key of `PLACES`, or "on a blue background", "on an orange background"."""
     scene = Scene(side, rng)
     words = place.split()
     if words[-1] == "background":

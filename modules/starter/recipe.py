@@ -1,6 +1,8 @@
 """The numbers behind the starter model in one place, and the parts of a build made from them, each when first needed."""
 
 import logging
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -24,57 +26,53 @@ from modules.starter.clip import ClipShape, Pairs, build_clip, text_encoder_of, 
 from modules.starter.drawing import Recipe, generate, sheet
 from modules.starter.export import Parts, export_checkpoint
 from modules.starter.identity import ANSWERS, IdentityShape, figures, lessons, train_identity
-from modules.starter.judge import JudgeShape, slot_words, train_judge
-from modules.starter.loop import Average, Plan, save_atomically
+from modules.starter.judge import JudgeShape, judged_figures, slot_words, train_judge
+from modules.starter.loop import CPU, Average, Plan, save_atomically
 from modules.starter.pictures import Bytes, Gallery, open_pictures
+from modules.starter.sheets import SHOWN
+from modules.starter.texts import open_texts
 from modules.starter.unet import Examples, UnetShape, build_unet, train_unet
-from modules.starter.world import FIRST, FULL, Spec, Vocabulary, full_caption
+from modules.starter.world import FULL, Vocabulary, full_caption
 
 log = logging.getLogger(__name__)
-
-SHOWN = (
-    Spec(subject="cat", colour="red", place="in space", wear="astronaut helmet"),
-    Spec(subject="dog", colour="white", place="on the beach", wear="hat", wear_colour="red"),
-    Spec(subject="bird", colour="yellow", place="on the grass"),
-    Spec(subject="fish", colour="orange", place="in the ocean"),
-    Spec(subject="robot", colour="green", place="in the city"),
-    Spec(subject="car", colour="blue", place="in the snow"),
-    Spec(subject="cat", colour="black", place="in the snow", wear="hat", wear_colour="yellow"),
-    Spec(subject="robot", colour="purple", place="in space", wear="astronaut helmet"),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
     """How large everything is. The defaults made the model in the repository; tests use tiny ones."""
 
-    words: Vocabulary = FIRST
+    words: Vocabulary = FULL
     size: int = 128
     pictures: int = 40_000
-    encoded: int = 20_000
-    autoencoder_steps: int = 5_300
-    decoder_steps: int = 1_750
-    clip_steps: int = 400
-    judge_steps: int = 1_000
+    encoded: int = 30_000
+    autoencoder_steps: int = 16_000
+    decoder_steps: int = 0
+    clip_steps: int = 2_500
+    judge_steps: int = 2_500
     identity_steps: int = 2_500
-    unet_steps: int = 5_700
+    unet_steps: int = 7_000
     autoencoder: AutoencoderShape = field(default_factory=AutoencoderShape)
     clip: ClipShape = field(default_factory=ClipShape)
     judge: JudgeShape = field(default_factory=JudgeShape)
     identity: IdentityShape = field(default_factory=IdentityShape)
     unet: UnetShape = field(default_factory=UnetShape)
+    captions: int = 8  # of each picture
+    seconds: Mapping[str, float] = field(default_factory=dict)  # the longest that a part may take, by its name
     seed: int = 1
 
 
-FULL_SIZES = Sizes(  # the whole word list, for a machine with time: the second version
-    words=FULL,
-    autoencoder_steps=30_000,
-    decoder_steps=0,
-    clip_steps=4_000,
+LARGE = Sizes(  # for a data-centre GPU: see docs/starter.md
+    pictures=150_000,
+    encoded=150_000,
+    autoencoder_steps=20_000,
+    decoder_steps=4_000,
+    clip_steps=3_000,
     judge_steps=4_000,
-    unet_steps=60_000,
-    encoded=40_000,
-    autoencoder=AutoencoderShape(channels=(32, 64, 96, 128)),
+    unet_steps=20_000,
+    autoencoder=AutoencoderShape(batch=192),
+    clip=ClipShape(batch=512),
+    unet=UnetShape(batch=768),
+    seconds={"autoencoder": 480, "decoder": 100, "clip": 80, "judge": 110, "unet": 540, "identity": 60},
 )
 
 
@@ -88,19 +86,23 @@ class Build:
     sizes: Sizes
     folder: Path
     shards: int = 2
+    device: torch.device = CPU
     early: Path | None = None
-    save_seconds: float = 120.0
+    save_seconds: float = 300.0
 
-    def plan(self, name: str, steps: int, rate: float, average: float = 0.999) -> Plan:
+    def plan(self, name: str, steps: int, rate: float, **more: float) -> Plan:
+        """more: of `muon`, `falling`, `average`."""
         return Plan(
             name=name,
             folder=self.folder,
             steps=steps,
             rate=rate,
+            seconds=self.sizes.seconds.get(name, math.inf),
             seed=self.sizes.seed,
-            shards=self.shards,
-            average=average,
+            shards=self.shards if self.device == CPU else 1,
+            device=self.device,
             save_seconds=self.save_seconds,
+            **more,
         )
 
     @cached_property
@@ -117,6 +119,10 @@ class Build:
         return open_pictures(self.gallery, self.folder, self.shards)
 
     @cached_property
+    def texts(self) -> Tensor:
+        return open_texts(self.gallery, self.sizes.captions, self.folder, self.shards)
+
+    @cached_property
     def pairs(self) -> Pairs:
         return Pairs(gallery=self.gallery, pictures=self.pictures, tokenizer=self.tokenizer)
 
@@ -125,9 +131,10 @@ class Build:
         """Encoder and decoder trained together, with the scaling factor that brings the latents to unit variance."""
         torch.manual_seed(self.sizes.seed)
         model = build_autoencoder(self.sizes.autoencoder, self.sizes.size)
-        plan = self.plan("autoencoder", self.sizes.autoencoder_steps, 2e-3)
+        plan = self.plan("autoencoder", self.sizes.autoencoder_steps, 1e-3, muon=5e-3, falling=0.3)
         train_autoencoder(plan, self.sizes.autoencoder, model, self.pictures)
-        model.register_to_config(scaling_factor=round(1 / float(encode_all(model, self.pictures[:512]).std()), 5))
+        latents = encode_all(model, self.pictures[:512], device=self.device)
+        model.register_to_config(scaling_factor=round(1 / float(latents.std()), 5))
         return model
 
     @cached_property
@@ -137,7 +144,7 @@ class Build:
         model.load_state_dict(self.first_autoencoder.state_dict())
         model.register_to_config(scaling_factor=self.first_autoencoder.config["scaling_factor"])
         if self.sizes.decoder_steps:
-            plan = self.plan("decoder", self.sizes.decoder_steps, 1e-3)
+            plan = self.plan("decoder", self.sizes.decoder_steps, 1e-3, muon=3e-3)
             train_decoder(plan, self.sizes.autoencoder, model, self.pictures, self.latents)
         return model.eval()
 
@@ -147,15 +154,15 @@ class Build:
         path = self.folder / "latents.pt"
         if not path.exists():
             log.info("latents: encoding %d pictures", self.sizes.encoded)
-            latents = encode_all(self.first_autoencoder, self.pictures[: self.sizes.encoded]).half()
-            save_atomically({"latents": latents}, path)
+            latents = encode_all(self.first_autoencoder, self.pictures[: self.sizes.encoded], device=self.device)
+            save_atomically({"latents": latents.half()}, path)
         return torch.load(path, weights_only=True)["latents"]
 
     @cached_property
     def clip(self) -> CLIPModel:
         torch.manual_seed(self.sizes.seed + 1)
         model = build_clip(self.sizes.clip, self.sizes.size)
-        train_clip(self.plan("clip", self.sizes.clip_steps, 1e-3), self.sizes.clip, model, self.pairs)
+        train_clip(self.plan("clip", self.sizes.clip_steps, 1e-3), self.sizes.clip, model, self.pictures, self.texts)
         return model.requires_grad_(False)
 
     @cached_property
@@ -166,8 +173,9 @@ class Build:
     def judge(self) -> Judge:
         torch.manual_seed(self.sizes.seed + 2)
         judge = Judge(slot_words(self.sizes.words))
-        plan = self.plan("judge", self.sizes.judge_steps, 2e-3, 0.99)
+        plan = self.plan("judge", self.sizes.judge_steps, 2e-3, average=0.99)
         train_judge(plan, self.sizes.judge, judge, self.pairs, self.first_autoencoder)
+        judge.figures = judged_figures(judge, self.sizes.judge, self.gallery)
         return judge
 
     def identity(self, autoencoder: AutoencoderKL) -> IdentityProbe:
@@ -175,7 +183,9 @@ class Build:
         known = lessons(self.sizes.identity, autoencoder, self.sizes.size, self.folder)
         torch.manual_seed(self.sizes.seed + 4)
         probe = IdentityProbe(ANSWERS)
-        train_identity(self.plan("identity", self.sizes.identity_steps, 2e-3, 0.99), self.sizes.identity, probe, known)
+        train_identity(
+            self.plan("identity", self.sizes.identity_steps, 2e-3, average=0.99), self.sizes.identity, probe, known
+        )
         probe.figures = figures(probe, autoencoder, self.sizes.identity, self.sizes.size)
         return probe
 
@@ -183,10 +193,10 @@ class Build:
     def unet(self) -> UNet2DConditionModel:
         text_encoder = self.text_encoder
         scaled = self.latents.float() * self.first_autoencoder.config["scaling_factor"]
-        examples = Examples(pairs=self.pairs, latents=scaled, text_encoder=text_encoder)
+        examples = Examples(gallery=self.gallery, latents=scaled, texts=self.texts, text_encoder=text_encoder)
         torch.manual_seed(self.sizes.seed + 3)  # only now: what was asked for above may have been trained just then
         model = build_unet(self.sizes.unet, self.clip.config.projection_dim, self.latent_side)
-        plan = self.plan("unet", self.sizes.unet_steps, 7e-4)
+        plan = self.plan("unet", self.sizes.unet_steps, 1e-3, falling=0.3)
         train_unet(plan, self.sizes.unet, model, examples, self._early_look(model))
         return model
 
@@ -214,7 +224,7 @@ class EarlyLook:
         prompts = [full_caption(spec) for spec in SHOWN]
         count = len(prompts)
         recipe = Recipe(size=self.build.sizes.size, batch=count)
-        drawn = generate(self.parts.built(), self.build.tokenizer, prompts, list(range(count)), recipe)
+        drawn = generate(self.parts.built(), prompts, list(range(count)), recipe)
         sheet([drawn[: count // 2], drawn[count // 2 :]], 2).save(self.build.folder / f"sheet-{step:06d}.png")
         if self.build.early:
             note = {"note": f"unfinished: step {step} of {self.build.sizes.unet_steps}"}

@@ -69,11 +69,19 @@ def _any_spec(rng: Random, words: Vocabulary) -> Spec:
     spec = Spec(
         subject=subject,
         colour=colour,
-        place=rng.choice(words.places).format(colour=rng.choice(words.colours)),
+        place=_place(rng.choice(words.places), rng.choice(words.colours)),
         wear=wear,
         wear_colour=_other_colour(rng, words, colour) if wear in COLOURED_WEAR else "",
     )
     return _with_extras(rng, words, spec)
+
+
+def _place(words: str, colour: str) -> str:
+    """
+    >>> _place("on a {colour} background", "orange")
+    'on an orange background'
+    """
+    return words.format(colour=colour).replace("a orange", "an orange")
 
 
 def _with_extras(rng: Random, words: Vocabulary, spec: Spec) -> Spec:

@@ -4,7 +4,9 @@ Loss weights are those of min-SNR: Hang et al. 2023, arXiv:2303.09556, with gamm
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from diffusers import UNet2DConditionModel
@@ -12,8 +14,9 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch import Generator, Tensor
 from transformers import CLIPTextModel
 
-from modules.starter.clip import Pairs, numbers_of, tokens_of
-from modules.starter.loop import Average, LossAt, Plan, train
+from modules.starter.clip import CONTEXT, END, START, chosen
+from modules.starter.loop import CPU, Average, LossAt, Plan, mixed, train
+from modules.starter.pictures import Gallery
 
 STEPS = 1000
 BETAS = (0.00085, 0.012)
@@ -27,23 +30,42 @@ class UnetShape:
     batch: samples of one shard of a training step.
     """
 
-    channels: tuple[int, ...] = (96, 160, 192)
+    channels: tuple[int, ...] = (96, 192, 224)
     layers: int = 1
     attention: tuple[bool, ...] = (False, True, False)
-    heads: tuple[int, ...] = (3, 5, 6)
+    heads: tuple[int, ...] = (3, 6, 7)
     groups: int = 16
-    batch: int = 8
+    batch: int = 16
     caption_dropout: float = 0.1
     gamma: float = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Examples:
-    """What the U-Net learns from. latents: of the first pictures of the pairs, (n, 4, h, w), scaled to unit variance."""
+    """What the U-Net learns from. latents: of the gallery's first pictures, (n, 4, h, w), scaled to unit variance.
 
-    pairs: Pairs
+    texts: token ids of their captions, (n, variants, 77).
+    """
+
+    gallery: Gallery
     latents: Tensor
+    texts: Tensor
     text_encoder: CLIPTextModel
+
+    def on(self, device: torch.device) -> "Examples":
+        """The same on this device."""
+        if device == CPU:
+            return self
+        moved = {name: getattr(self, name).to(device) for name in ("latents", "texts")}
+        return replace(self, text_encoder=deepcopy(self.text_encoder).to(device), **moved)
+
+    @cached_property
+    def weights(self) -> Tensor:
+        """How often each picture is shown, relatively, (n,): small or rare things are learned last, so more often."""
+        specs = [self.gallery.spec(n) for n in range(len(self.latents))]
+        return torch.tensor(
+            [(2.0 if spec.wear else 1.0) * (1.5 if spec.adjective or spec.other else 1.0) for spec in specs]
+        )
 
 
 def build_unet(shape: UnetShape, text_width: int, side: int) -> UNet2DConditionModel:
@@ -77,21 +99,23 @@ def train_unet(
     on_save: Callable[[Average, int], None] | None = None,
 ) -> None:
     model.to(memory_format=torch.channels_last)
-    model.set_attn_processor(AttnProcessor())  # on CPUs a fifth faster in training than torch's fused attention
-    train(plan, model, unet_loss(shape, model, examples), on_save)
+    if plan.device == CPU:
+        model.set_attn_processor(AttnProcessor())  # a fifth faster in training there than torch's fused attention
+    train(plan, model, unet_loss(shape, model, examples.on(plan.device)), on_save)
 
 
 def unet_loss(shape: UnetShape, model: UNet2DConditionModel, examples: Examples) -> LossAt:
-    signal = alphas_cumprod()
+    device = examples.latents.device
+    signal = alphas_cumprod().to(device)
     weights = (shape.gamma * (1 - signal) / signal).clamp(max=1)  # min(SNR, gamma) / SNR, for noise prediction
 
     def loss_at(step: int, generator: Generator) -> Tensor:
-        clean, text = _batch(shape, examples, step, generator)
-        t = torch.randint(0, STEPS, (len(clean),), generator=generator)
-        noise = torch.randn(clean.shape, generator=generator)
+        clean, text = _batch(shape, examples, generator)
+        t = torch.randint(0, STEPS, (len(clean),), generator=generator).to(device)
+        noise = torch.randn(clean.shape, generator=generator).to(device)
         share = signal[t].view(-1, 1, 1, 1)
         noisy = (share.sqrt() * clean + (1 - share).sqrt() * noise).contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
+        with mixed(device):
             guess = model(noisy, t, encoder_hidden_states=text, return_dict=False)[0]
         error = (guess.float() - noise).square().mean(dim=(1, 2, 3))
         return (weights[t] * error).mean()
@@ -99,17 +123,18 @@ def unet_loss(shape: UnetShape, model: UNet2DConditionModel, examples: Examples)
     return loss_at
 
 
-def _batch(shape: UnetShape, examples: Examples, step: int, generator: Generator) -> tuple[Tensor, Tensor]:
+def _batch(shape: UnetShape, examples: Examples, generator: Generator) -> tuple[Tensor, Tensor]:
     """Latents (b, 4, h, w) and text embeddings (b, 77, d), some of the empty caption."""
-    numbers = numbers_of(generator, len(examples.latents), shape.batch)
-    drops = (torch.rand(shape.batch, generator=generator) < shape.caption_dropout).tolist()
-    captions = ["" if drop else examples.pairs.caption(n, step) for drop, n in zip(drops, numbers, strict=True)]
-    return examples.latents[numbers], embed(examples, captions)
+    device = examples.latents.device
+    numbers = torch.multinomial(examples.weights, shape.batch, replacement=True, generator=generator).to(device)
+    ids = chosen(examples.texts, numbers, generator)
+    dropped = torch.rand(shape.batch, generator=generator).to(device) < shape.caption_dropout
+    empty = torch.tensor([START, *[END] * (CONTEXT - 1)], device=device)
+    return examples.latents[numbers].float(), embed(examples, torch.where(dropped[:, None], empty, ids))
 
 
 @torch.no_grad()
-def embed(examples: Examples, captions: list[str]) -> Tensor:
+def embed(examples: Examples, ids: Tensor) -> Tensor:
     """The text encoder's last hidden states, (b, 77, d)."""
-    ids = tokens_of(examples.pairs.tokenizer, captions)
-    with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
+    with mixed(ids.device):
         return examples.text_encoder(input_ids=ids).last_hidden_state

@@ -12,6 +12,7 @@ from modules.starter.identity import IdentityShape
 from modules.starter.judge import JudgeShape
 from modules.starter.recipe import Build, Sizes
 from modules.starter.unet import UnetShape
+from modules.starter.world import FIRST
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -26,6 +27,7 @@ def _one_thread():
 @pytest.fixture(scope="session")
 def tiny_sizes() -> Sizes:
     return Sizes(
+        words=FIRST,
         size=64,
         pictures=24,
         encoded=16,
@@ -37,7 +39,7 @@ def tiny_sizes() -> Sizes:
         unet_steps=3,
         autoencoder=AutoencoderShape(channels=(8, 8, 8, 16), crop=32, batch=2),
         clip=ClipShape(width=32, layers=1, heads=2, batch=4),
-        judge=JudgeShape(batch=4, restored=8),
+        judge=JudgeShape(batch=5, restored=8, held_out=5, measured=4),
         identity=IdentityShape(pictures=12, restored=6, measured=8, batch=4),
         unet=UnetShape(channels=(16, 32), attention=(True, False), heads=(1, 2), groups=8, batch=2),
     )

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from modules.core.tensorfile import read_header
 from modules.families import colours
@@ -14,14 +15,14 @@ from modules.families.clip_vision import load_clip
 from modules.families.judge import load_judge
 from modules.families.recognise import is_stable_diffusion_1
 from modules.starter.autoencoder import psnr, restore, to_bytes, to_tensor
-from modules.starter.build import STAGES, evaluate, export, run_stage, write_samples
+from modules.starter.build import STAGES, evaluate, export, run_stage
 from modules.starter.clip import contrastive_loss, text_features, tokens_of
 from modules.starter.drawing import Recipe, generate, sheet
-from modules.starter.evaluate import Exam, exam_specs, examine
-from modules.starter.judge import accuracy, labels, slot_words
+from modules.starter.evaluate import Exam, couple_specs, exam_specs, examine
 from modules.starter.recipe import Build
-from modules.starter.unet import alphas_cumprod
-from modules.starter.world import FIRST, is_held_out
+from modules.starter.sheets import write_sheets
+from modules.starter.unet import Examples, alphas_cumprod
+from modules.starter.world import FIRST, FULL, is_held_out
 
 
 @pytest.fixture(scope="module")
@@ -106,27 +107,51 @@ def test_training_leaves_a_sheet_and_an_early_checkpoint(files, tiny):
     assert "unfinished" in read_header(tiny.early).metadata["note"]
 
 
-def test_the_same_prompt_and_seed_give_the_same_picture_in_any_batch(exam, tiny):
-    alone = generate(exam.model, tiny.tokenizer, ["a red cat"], [5], exam.recipe)
-    among = generate(exam.model, tiny.tokenizer, ["a dog", "a red cat"], [1, 5], exam.recipe)
+def test_the_same_prompt_and_seed_give_the_same_picture_in_any_batch(exam):
+    alone = generate(exam.model, ["a red cat"], [5], exam.recipe)
+    among = generate(exam.model, ["a dog", "a red cat"], [1, 5], exam.recipe)
     assert alone.shape == (1, 64, 64, 3)
     assert np.abs(alone[0].astype(int) - among[1]).max() <= 2
 
 
+def test_brackets_weigh_as_on_the_page(exam):
+    plain, heavy, none = generate(exam.model, ["a red cat", "a (red:1.5) cat", "a (red:1.0) cat"], [5] * 3, exam.recipe)
+    assert not np.array_equal(plain, heavy)
+    assert np.abs(plain.astype(int) - none).max() <= 2
+
+
 def test_an_examination_has_every_figure(exam):
     figures = examine(exam)
-    assert set(figures.asked) == set(figures.ceiling) == set(figures.floor) == set(figures.held_out)
+    asked = figures.asked.of_all
+    assert set(asked) == set(figures.ceiling.of_all) == set(figures.floor) == set(figures.held_out.of_all)
     assert figures.floor["subject"] == pytest.approx(1 / 6)
-    assert all(0 <= share <= 1 for share in (*figures.asked.values(), figures.demo, figures.ranking))
-    assert len(figures.table().splitlines()) == 2 + len(figures.asked)
+    assert asked["subject"].of == 4
+    assert figures.asked.where_named["wear"].of == sum(bool(spec.wear) for spec in exam_specs(FIRST, 4, held_out=False))
+    assert all(0 <= score.right <= 1 for score in asked.values())
+    assert 0 <= figures.demo <= 1
+    assert 0 <= figures.ranking <= 1
+    assert figures.two.of == 0  # this world has no relations
+    assert all(0 <= share <= 1 for share in figures.emphasis.values())
+    assert {"cute", "sketch", "cinematic lighting"} <= set(figures.words)
+    lines = figures.table().splitlines()
+    assert len({line.count("|") for line in lines}) == 1
+    assert "| 1.6 |" in figures.effects()
 
 
-def test_evaluating_prints_and_draws_a_sheet(files, tiny, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr("modules.starter.build.SAMPLES", tmp_path / "samples.png")
+def test_evaluating_prints_and_draws_the_sheets(files, tiny, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("modules.starter.build.SHEETS", tmp_path)
     with caplog.at_level("INFO", logger="modules.starter.build"):
         evaluate(tiny, files / "starter.safetensors", files, count=2)
     assert "| subject |" in caplog.text
-    assert (tmp_path / "samples.png").exists()
+    assert "| cute |" in caplog.text
+    assert len(list(tmp_path.glob("starter-*.png"))) == 4
+
+
+def test_couples_are_of_two_kinds():
+    couples = couple_specs(FULL, 20)
+    assert len(couples) == 20
+    assert all(spec.other and spec.other.subject != spec.subject for spec in couples)
+    assert couple_specs(FIRST, 20) == []
 
 
 def test_exam_prompts_are_held_out_where_they_should_be():
@@ -169,30 +194,25 @@ def test_equal_captions_do_not_count_as_wrong():
     assert float(strict) >= float(right) - 1e-6
 
 
-def test_labels_are_places_in_the_word_lists(tiny):
-    slots = slot_words(FIRST)
-    specs = [tiny.gallery.spec(n) for n in range(6)]
-    for slot, numbers in labels(slots, specs).items():
-        assert [slots[slot][n] for n in numbers] == [getattr(spec, slot) for spec in specs]
-
-
-def test_accuracy_counts_right_words(exam, tiny):
-    specs = [tiny.gallery.spec(n) for n in range(8)]
-    images = to_tensor(np.array(tiny.pictures[:8]))
-    answers = exam.judge.read(images)
-    wanted = sum(word == spec.colour for word, spec in zip(answers["colour"], specs, strict=True)) / 8
-    assert accuracy(exam.judge, images, specs)["colour"] == wanted
-
-
 def test_restoring_keeps_shape(tiny):
     assert restore(tiny.autoencoder, tiny.pictures[:3]).shape == (3, 64, 64, 3)
 
 
-def test_sheets_lay_pictures_in_rows(exam, tmp_path):
+def test_sheets_lay_pictures_in_rows():
     pictures = np.zeros((3, 16, 16, 3), dtype=np.uint8)
     page = sheet([pictures, pictures[:2]], 2)
     assert page.size == (3 * 36 - 4, 2 * 36 - 4)
     assert page.getpixel((0, 0)) == (0, 0, 0)
     assert page.getpixel((107 - 4, 60)) == (255, 255, 255)
-    write_samples(exam, tmp_path / "new" / "samples.png")
-    assert (tmp_path / "new" / "samples.png").exists()
+
+
+def test_a_sheet_has_a_column_for_every_word(exam, tmp_path):
+    write_sheets(exam.model, exam.recipe, tmp_path / "new")
+    with Image.open(tmp_path / "new" / "starter-samples.png") as page:
+        assert page.size == (10 * 68 - 4, 3 * 68 - 4)
+
+
+def test_rare_things_are_shown_more_often(tiny):
+    examples = Examples(gallery=tiny.gallery, latents=tiny.latents, texts=tiny.texts, text_encoder=tiny.text_encoder)
+    dressed = [bool(tiny.gallery.spec(n).wear) for n in range(len(tiny.latents))]
+    assert examples.weights.tolist() == [2.0 if one else 1.0 for one in dressed]

@@ -42,10 +42,11 @@ def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
     return all(torch.equal(first[name], second[name]) for name in first)
 
 
+@pytest.mark.parametrize("muon", [0.0, 0.01])
 @pytest.mark.parametrize("shards", [1, 2])
 @pytest.mark.parametrize("killed_at", [1, 5, 11])
-def test_a_killed_training_ends_with_the_same_bits(tmp_path, shards, killed_at):
-    whole = trained(tmp_path / "whole", shards=shards)
+def test_a_killed_training_ends_with_the_same_bits(tmp_path, shards, killed_at, muon):
+    whole = trained(tmp_path / "whole", shards=shards, muon=muon)
 
     def kill(average, step):
         if step == killed_at:
@@ -53,8 +54,8 @@ def test_a_killed_training_ends_with_the_same_bits(tmp_path, shards, killed_at):
 
     model = network()
     with pytest.raises(Killed):
-        train(plan(tmp_path / "killed", shards=shards), model, loss_of(model), kill)
-    assert same(trained(tmp_path / "killed", shards=shards), whole)
+        train(plan(tmp_path / "killed", shards=shards, muon=muon), model, loss_of(model), kill)
+    assert same(trained(tmp_path / "killed", shards=shards, muon=muon), whole)
 
 
 def test_killed_between_checkpoints_it_goes_back_to_the_last_one(tmp_path):
@@ -103,9 +104,9 @@ def test_more_steps_go_on_from_a_finished_part(tmp_path):
 def test_it_learns(tmp_path):
     model = network()
     loss = loss_of(model)
-    before = float(loss(0, Generator().manual_seed(9)))
+    before = float(loss(0, Generator().manual_seed(9)).detach())
     train(plan(tmp_path, steps=300, average=0.9), model, loss)
-    assert float(loss(0, Generator().manual_seed(9))) < before / 4
+    assert float(loss(0, Generator().manual_seed(9)).detach()) < before / 4
 
 
 def test_what_needs_no_gradient_stays_as_it_is(tmp_path):
@@ -125,10 +126,80 @@ def test_a_loss_that_is_no_number_stops_the_training(tmp_path):
 def test_the_rate_rises_then_falls(tmp_path):
     rates = [plan(tmp_path).rate_at(step) for step in range(12)]
     assert rates.index(max(rates)) in (2, 3)
-    assert max(rates) == pytest.approx(0.01)
-    assert rates[-1] < 0.002
+    assert max(rates) == pytest.approx(1)
+    assert rates[-1] < 0.2
 
 
 def test_no_unfinished_file_is_left(tmp_path):
     trained(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["part.checkpoint.pt"]
+
+
+# A plan that became longer -----------------------------------------------------------------------------------------------
+
+
+def test_the_rate_stays_and_then_falls(tmp_path):
+    long = plan(tmp_path, steps=103, warmup=3, falling=0.2)
+    rates = [long.rate_at(step) for step in range(103)]
+    assert rates[2] == rates[50] == rates[82] == 1
+    assert rates[81] > rates[90] > rates[102]
+    assert rates[102] == pytest.approx(0.02, rel=0.3)
+
+
+def test_a_longer_plan_goes_on_from_before_the_rate_fell(tmp_path):
+    trained(tmp_path / "twice", steps=10, falling=0.3)
+    assert (tmp_path / "twice" / "part.plateau.pt").exists()
+    longer = trained(tmp_path / "twice", steps=20, falling=0.3)
+    assert same(longer, trained(tmp_path / "once", steps=20, falling=0.3))
+
+
+def test_a_plan_that_is_no_longer_does_not_go_back(tmp_path):
+    first = trained(tmp_path, steps=10, falling=0.3)
+    calls = []
+    model = network()
+    train(plan(tmp_path, steps=10, falling=0.3), model, lambda *given: calls.append(given))
+    assert same(model.state_dict(), first)
+    assert not calls
+
+
+# A plan by the clock -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A second passes whenever somebody looks."""
+    seconds = iter(range(10_000))
+    monkeypatch.setattr("modules.starter.loop.time.monotonic", lambda: float(next(seconds)))
+
+
+def test_the_time_ends_a_plan_before_its_steps(tmp_path, clock):
+    trained(tmp_path, steps=1000, seconds=60, save_seconds=1e9)
+    state = torch.load(tmp_path / "part.checkpoint.pt", weights_only=True)
+    assert state["step"] < 60
+    assert state["elapsed"] >= 60
+
+
+def test_the_rate_falls_in_time(tmp_path):
+    hurried = plan(tmp_path, steps=1000, seconds=100, falling=0.2)
+    assert hurried.rate_at(hurried.reached(50, elapsed=50)) == 1
+    assert hurried.rate_at(hurried.reached(90, elapsed=90)) == pytest.approx(0.51, abs=0.01)
+    assert hurried.reached(500, elapsed=10) == 500
+
+
+def test_time_that_was_spent_counts_after_a_kill(tmp_path, clock):
+    def kill(average, step):
+        if step == 3:
+            raise Killed
+
+    model = network()
+    with pytest.raises(Killed):
+        train(plan(tmp_path, steps=1000, seconds=60), model, loss_of(model), kill)
+    spent = torch.load(tmp_path / "part.checkpoint.pt", weights_only=True)["elapsed"]
+    assert 0 < spent < 60
+    trained(tmp_path, steps=1000, seconds=60)
+    assert torch.load(tmp_path / "part.checkpoint.pt", weights_only=True)["elapsed"] < 70
+
+
+def test_a_plan_whose_time_is_up_is_only_loaded(tmp_path, clock):
+    first = trained(tmp_path, steps=1000, seconds=60)
+    assert same(trained(tmp_path, steps=1000, seconds=60), first)

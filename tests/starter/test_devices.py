@@ -1,0 +1,84 @@
+"""The losses on another device than the CPU: no GPU is needed to see a tensor that was left behind.
+
+Tensors of torch's "meta" device have shapes and no numbers, and refuse to be mixed with those of the CPU.
+"""
+
+from contextlib import nullcontext
+
+import pytest
+import torch
+from torch import Generator
+
+from modules.starter import autoencoder, clip, judge, unet
+from modules.starter.autoencoder import AutoencoderShape, build_autoencoder
+from modules.starter.clip import CONTEXT, ClipShape, build_clip, text_encoder_of
+from modules.starter.loop import CPU
+from modules.starter.pictures import Gallery
+from modules.starter.unet import Examples, UnetShape, build_unet
+from modules.starter.world import FIRST
+
+META = torch.device("meta")
+SHAPE = AutoencoderShape(channels=(8, 8, 8, 16), crop=32, batch=2)
+
+
+@pytest.fixture(autouse=True)
+def _no_autocast(monkeypatch):
+    for module in (autoencoder, clip, judge, unet):
+        monkeypatch.setattr(module, "mixed", lambda device: nullcontext())
+
+
+def pictures(device):
+    return torch.zeros(4, 64, 64, 3, dtype=torch.uint8, device=device)
+
+
+def texts(device):
+    return torch.full((4, 3, CONTEXT), 320, dtype=torch.int32, device=device)
+
+
+def works(loss, model):
+    """Loss and gradients are where the model is."""
+    loss = loss(0, Generator().manual_seed(1))
+    gradients = torch.autograd.grad(loss, [one for one in model.parameters() if one.requires_grad], allow_unused=True)
+    return {one.device.type for one in (loss, *gradients) if one is not None} == {"meta"}
+
+
+def test_the_autoencoder_learns_elsewhere():
+    model = build_autoencoder(SHAPE, 64).to(META)
+    assert works(autoencoder._loss(SHAPE, model, pictures(META)), model)
+
+
+def test_a_tensor_left_behind_is_noticed():
+    """Else the other tests could not fail."""
+    model = build_autoencoder(SHAPE, 64).to(META)
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        works(autoencoder._loss(SHAPE, model, pictures(CPU)), model)
+
+
+def test_the_decoder_learns_elsewhere(monkeypatch):
+    model = build_autoencoder(SHAPE, 64).to(META)
+    latents = torch.zeros(4, 4, 8, 8, dtype=torch.float16, device=META)
+    monkeypatch.setattr(
+        torch.Tensor, "std", lambda self: torch.ones(())
+    )  # the one number that is read before the steps
+    assert works(autoencoder._decoder_loss(SHAPE, model, pictures(META), latents), model)
+
+
+def test_the_unet_learns_elsewhere():
+    text_encoder = text_encoder_of(build_clip(ClipShape(width=32, layers=1, heads=2), 64))
+    examples = Examples(
+        gallery=Gallery(words=FIRST, count=4, size=64),
+        latents=torch.zeros(4, 4, 8, 8),
+        texts=texts(CPU),
+        text_encoder=text_encoder,
+    )
+    shape = UnetShape(channels=(16, 32), attention=(True, False), heads=(1, 2), groups=8, batch=2)
+    model = build_unet(shape, 32, 8).to(META)
+    assert works(unet.unet_loss(shape, model, examples.on(META)), model)
+    assert text_encoder.device == CPU  # the original stays where it was
+
+
+def test_clip_learns_elsewhere(monkeypatch):
+    monkeypatch.setattr(clip, "shortened", lambda ids: ids[:, :5])  # how long they are is read from the numbers
+    shape = ClipShape(width=32, layers=1, heads=2, batch=2)
+    model = build_clip(shape, 64).to(META)
+    assert works(clip._loss(shape, model, pictures(META), texts(META)), model)
