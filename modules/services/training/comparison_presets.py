@@ -61,7 +61,7 @@ METHODS = Comparison(
         Arm(arm="lora", label="LoRA", preset="Paper: Subject2Subject LoRA"),
     ),
     starter={
-        "ti": {**ON_STARTER, "method": INVERSION, "num_vectors": 4, "learning_rate": 2e-2, "max_train_steps": 300},
+        "ti": {**ON_STARTER, "method": INVERSION, "num_vectors": 2, "learning_rate": 5e-3, "max_train_steps": 400},
         "full": {
             **ON_STARTER,
             **WITH_PRIOR,
