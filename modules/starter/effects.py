@@ -57,20 +57,22 @@ def emphasis_curve(model: Built, judge: Judge, recipe: Recipe, count: int) -> di
     seeds = [SEED + n for n in range(count)]
     curve: dict[float, float] = {}
     for weight in WEIGHTS:
-        prompts = [weighted(spec, weight) for spec in islice(PLAIN, count)]
+        prompts = [weighted(spec, weight, red_first=n % 2 == 0) for n, spec in enumerate(islice(PLAIN, count))]
         pictures = generate(model, prompts, seeds[: len(prompts)], recipe)
         with torch.no_grad():
             curve[weight] = float(judge(to_tensor(pictures))["colour"].softmax(dim=1)[:, red].mean())
     return curve
 
 
-def weighted(spec: Spec, weight: float) -> str:
+def weighted(spec: Spec, weight: float, red_first: bool) -> str:
     """A prompt with two colours, of which one is weighted.
 
-    >>> weighted(Spec(subject="cat", colour="blue", place="in space"), 1.4)
-    'a (red:1.4) blue cat in space'
+    >>> weighted(Spec(subject="cat", colour="blue", place="in space"), 1.4, red_first=False)
+    'a blue (red:1.4) cat in space'
     """
-    return f"a (red:{weight:g}) {spec.colour} {spec.subject} {spec.place}"
+    red = f"(red:{weight:g})"
+    colours = f"{red} {spec.colour}" if red_first else f"{spec.colour} {red}"
+    return f"a {colours} {spec.subject} {spec.place}"
 
 
 def word_effects(

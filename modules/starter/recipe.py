@@ -45,7 +45,7 @@ class Sizes:
     size: int = 128
     pictures: int = 40_000
     encoded: int = 30_000
-    autoencoder_steps: int = 16_000
+    autoencoder_steps: int = 5_000
     decoder_steps: int = 0
     clip_steps: int = 2_500
     judge_steps: int = 2_500

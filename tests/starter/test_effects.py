@@ -48,7 +48,7 @@ def test_the_curve_follows_the_weight(monkeypatch):
     assert list(curve) == list(WEIGHTS)
     assert sorted(curve.values()) == list(curve.values())
     assert len({seeds for _, seeds in asked}) == 1
-    assert asked[0][0][0] == weighted(PLAIN[0], 0.5)
+    assert asked[0][0][:2] == (weighted(PLAIN[0], 0.5, red_first=True), weighted(PLAIN[1], 0.5, red_first=False))
 
 
 @pytest.fixture
