@@ -64,10 +64,10 @@ def to_bytes(images: Tensor) -> Bytes:
 
 def train_autoencoder(plan: Plan, shape: AutoencoderShape, model: AutoencoderKL, pictures: Bytes) -> None:
     model.to(memory_format=torch.channels_last)
-    train(plan, model, _loss(shape, model, torch.from_numpy(pictures).to(plan.device)))
+    train(plan, model, autoencoder_loss(shape, model, torch.from_numpy(pictures).to(plan.device)))
 
 
-def _loss(shape: AutoencoderShape, model: AutoencoderKL, pictures: Tensor) -> LossAt:
+def autoencoder_loss(shape: AutoencoderShape, model: AutoencoderKL, pictures: Tensor) -> LossAt:
     def loss_at(step: int, generator: Generator) -> Tensor:
         crops = random_crops(pictures, shape, generator).contiguous(memory_format=torch.channels_last)
         with mixed(crops.device):

@@ -44,14 +44,14 @@ def works(loss, model):
 
 def test_the_autoencoder_learns_elsewhere():
     model = build_autoencoder(SHAPE, 64).to(META)
-    assert works(autoencoder._loss(SHAPE, model, pictures(META)), model)
+    assert works(autoencoder.autoencoder_loss(SHAPE, model, pictures(META)), model)
 
 
 def test_a_tensor_left_behind_is_noticed():
     """Else the other tests could not fail."""
     model = build_autoencoder(SHAPE, 64).to(META)
     with pytest.raises((RuntimeError, NotImplementedError)):
-        works(autoencoder._loss(SHAPE, model, pictures(CPU)), model)
+        works(autoencoder.autoencoder_loss(SHAPE, model, pictures(CPU)), model)
 
 
 def test_the_decoder_learns_elsewhere(monkeypatch):
