@@ -1,7 +1,8 @@
 """One training loop for all parts of the starter model. It may be killed at any moment and resumes bit for bit.
 
 Every random number of step n comes from a generator seeded with n, and the learning rate is a function of n, so a
-checkpoint needs only weights, their running average, the optimizer's state and the step.
+checkpoint needs only weights, their running average, the optimizer's state and the step. With a limit of time the rate
+depends on the clock too, and the bits do with it.
 """
 
 import logging
@@ -159,17 +160,21 @@ def _resume(plan: Plan, model: nn.Module, optimizer: Optimizer, average: Average
     Returns the steps and the seconds that it took so far.
     """
     state, before = (_read(path, plan.device) for path in (plan.checkpoint, plan.plateau))
-    if state and before and before["step"] < min(state["step"], plan.plateau_end):
+    if state and before and before["step"] < state["step"] and _reached(plan, before) < plan.plateau_end:
         state = before
     if not state:
         return 0, 0.0
     model.load_state_dict(state["model"])
-    if state["step"] < plan.steps:
+    if _reached(plan, state) < plan.steps:
         optimizer.load_state_dict(state["optimizer"])
     for name, value in state["average"].items():
         average.weights[name].copy_(value)
     log.info("%s: goes on at step %d of %d", plan.name, state["step"], plan.steps)
     return state["step"], state.get("elapsed", 0.0)
+
+
+def _reached(plan: Plan, state: dict[str, Any]) -> int:
+    return plan.reached(state["step"], state.get("elapsed", 0.0))
 
 
 def _read(path: Path, device: torch.device) -> dict[str, Any]:

@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """How large everything is. The defaults made the model in the repository; tests use tiny ones."""
+    """How large everything is. The defaults are those of the second version (docs/starter.md); tests use tiny ones."""
 
     words: Vocabulary = FULL
     size: int = 128

@@ -200,6 +200,17 @@ def test_time_that_was_spent_counts_after_a_kill(tmp_path, clock):
     assert torch.load(tmp_path / "part.checkpoint.pt", weights_only=True)["elapsed"] < 70
 
 
-def test_a_plan_whose_time_is_up_is_only_loaded(tmp_path, clock):
-    first = trained(tmp_path, steps=1000, seconds=60)
-    assert same(trained(tmp_path, steps=1000, seconds=60), first)
+@pytest.mark.parametrize("falling", [1.0, 0.3])
+def test_a_plan_whose_time_is_up_is_only_loaded(tmp_path, clock, falling):
+    first = trained(tmp_path, steps=1000, seconds=60, falling=falling)
+    steps = torch.load(tmp_path / "part.checkpoint.pt", weights_only=True)["step"]
+    assert same(trained(tmp_path, steps=1000, seconds=60, falling=falling), first)
+    assert torch.load(tmp_path / "part.checkpoint.pt", weights_only=True)["step"] == steps
+
+
+def test_a_plan_with_more_time_goes_on_from_before_the_rate_fell(tmp_path, clock, caplog):
+    trained(tmp_path, steps=1000, seconds=60, falling=0.3)
+    plateau = torch.load(tmp_path / "part.plateau.pt", weights_only=True)["step"]
+    with caplog.at_level("INFO", logger="modules.starter.loop"):
+        trained(tmp_path, steps=1000, seconds=120, falling=0.3)
+    assert f"goes on at step {plateau} of" in caplog.text
