@@ -1,10 +1,7 @@
-"""InterrogateRequest to words: by CLIP, which ranks the words its world knows, or by a network that writes a sentence."""
+"""InterrogateRequest to words: the starter's judge reads pictures of its world, a captioner writes sentences of any."""
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -12,50 +9,31 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from modules.core.errors import InvalidImage, InvalidModelFile, NotFound, UnknownName
+from modules.core.errors import InvalidImage, NotFound, UnknownName
 from modules.core.flags import ROOT
 from modules.core.named import closest
 from modules.core.requests import InterrogateRequest
-from modules.core.tensorfile import read_header
 from modules.engine.job import JobContext
 from modules.engine.models import Loaded
 from modules.families.captioner import Captioner, is_captioner, load_captioner
-from modules.families.clip_vision import CLIPModel, fits, image_features, load_clip, text_features
-from modules.families.judge import BACKGROUND
+from modules.families.clip_vision import fits, image_features, load_clip, text_features
+from modules.families.judge import BACKGROUND, SIDE, load_judge
 from modules.imaging.flatten import flattened
 from modules.imaging.metadata import open_picture
 from modules.imaging.resize import CROP, resized
 from modules.prompts.tokens import Tokenizer
+from modules.prompts.wording import COLOURED_WEAR, USUAL_STYLE, in_style, wearing, with_article
 
 KINDS = ("clip", "caption")
-COLOURED = ("hat", "scarf", "bow")  # what is worn in a colour of its own
-AT_ONCE = 128  # captions
+COLOURLESS = "sketch"  # a style
+PLAIN = "plain"  # the pattern that a caption does not name
 READING = "Reading the picture"
 KEPT = "interrogate"  # key of what is kept with a model
 NOTHING = (
     "There is nothing here that can describe a picture with this model: choose the starter model, whose own words are "
-    "ranked, or put a BLIP captioner in the form of transformers (config.json, model.safetensors, tokenizer) into "
+    "read, or put a BLIP captioner in the form of transformers (config.json, model.safetensors, tokenizer) into "
     "models/BLIP."
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Words:
-    """What a picture of a world can show, by slot; of what is worn "" is nothing."""
-
-    subjects: tuple[str, ...]
-    colours: tuple[str, ...]
-    places: tuple[str, ...]
-    wear: tuple[str, ...]
-
-    def scenes(self) -> list[str]:
-        """Captions of everything but what is worn, as `scene` writes them."""
-        return [scene(s, c, p) for s in self.subjects for c in self.colours for p in self.places]
-
-    def dressed(self) -> dict[str, list[str]]:
-        """By what is worn, every way to say so; "" for nothing."""
-        coloured = {one: [f"{c} {one}" for c in self.colours] if one in COLOURED else [one] for one in self.wear if one}
-        return {"": [""]} | {one: [f"wearing {article(words)}" for words in ways] for one, ways in coloured.items()}
 
 
 @torch.inference_mode()
@@ -68,25 +46,26 @@ def run(request: InterrogateRequest, context: JobContext) -> None:
         raise UnknownName("interrogator", request.interrogator, closest(request.interrogator, KINDS))
     context.report(step=0, steps=1, doing=READING)
     picture = flattened(open_picture(_content(request, context)))
-    text = _ranked(picture, context) if request.interrogator == "clip" else None
+    text = _read(picture, context) if request.interrogator == "clip" else None
     context.check()
     context.result.append(_captioned(picture, context) if text is None else text)
 
 
-def article(words: str) -> str:
-    """
-    >>> article("orange cat"), article("red hat")
-    ('an orange cat', 'a red hat')
-    """
-    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
+def caption_of(read: Mapping[str, str]) -> str:
+    """What was read of each slot, in words; a sketch has no colours.
 
-
-def scene(subject: str, colour: str, place: str) -> str:
+    >>> cat = {"subject": "cat", "colour": "red", "place": "in space", "wear": "hat", "wear_colour": "blue"}
+    >>> caption_of(cat), caption_of(cat | {"wear": ""})
+    ('a red cat wearing a blue hat in space', 'a red cat in space')
+    >>> caption_of(cat | {"pattern": "striped", "style": "sketch"}), caption_of(cat | {"wear": "glasses", "style": "pixel art"})
+    ('a sketch of a striped cat wearing a hat in space', 'a red cat wearing glasses in space, pixel art')
     """
-    >>> scene("cat", "red", "in space")
-    'a red cat {} in space'
-    """
-    return f"{article(f'{colour} {subject}')} {{}} {place}"
+    style, pattern = read.get("style", USUAL_STYLE), read.get("pattern", PLAIN)
+    coloured = style != COLOURLESS
+    noun = (pattern if pattern != PLAIN else "", read["colour"] if coloured else "", read["subject"])
+    worn = wearing(read["wear"], read["wear_colour"] if coloured and read["wear"] in COLOURED_WEAR else "")
+    words = (with_article(" ".join(filter(None, noun))), worn, read["place"])
+    return in_style(" ".join(filter(None, words)), style)
 
 
 def _content(request: InterrogateRequest, context: JobContext) -> bytes:
@@ -96,73 +75,43 @@ def _content(request: InterrogateRequest, context: JobContext) -> bytes:
     return found
 
 
-# CLIP -------------------------------------------------------------------------------------------------------------------
+# The starter ------------------------------------------------------------------------------------------------------------
 
 
-def _ranked(picture: Image.Image, context: JobContext) -> str | None:
-    """The best caption; None when the model's CLIP has no picture half here."""
+def _read(picture: Image.Image, context: JobContext) -> str | None:
+    """What the starter's judge reads; None for a model that is not the starter: CLIP's picture half is not its own."""
     half = beside(context, "clip_vision.safetensors")
     judge = beside(context, "judge.safetensors")
     if half is None or judge is None or not context.job.models:
         return None
     loaded = context.models.get(context.job.models[0])
-    return best_caption(picture, loaded, half, words_of(judge)) if fits(half, loaded.built.text_encoder) else None
+    return described(picture, loaded, half, judge) if fits(half, loaded.built.text_encoder) else None
 
 
-def best_caption(picture: Image.Image, loaded: Loaded, half: Path, words: Words) -> str:
-    """First subject, colour and place by the best caption of the three, then what is worn with them.
-
-    A hat comes in many colours: its captions count together as one, else the best of many would win by their number.
-    """
-    model, read_scenes = _remembered(loaded, half, words)
-    side = model.config.vision_config.image_size
-    pixels = torch.from_numpy(np.array(resized(picture, side, side, CROP))).permute(2, 0, 1)[None].float()
-    seen = image_features(model, pixels / 127.5 - 1)[0]
-    found = words.scenes()[int((read_scenes @ seen).argmax())]
-    ways = words.dressed()
-    sharpness = model.logit_scale.exp()
-    scores = {
-        one: sharpness * (_read(model, [_said(found, way) for way in said], loaded.tokenizer) @ seen)
-        for one, said in ways.items()
-    }
-    best = max(ways, key=lambda one: float(scores[one].exp().mean()))
-    return _said(found, ways[best][int(scores[best].argmax())])
+def described(picture: Image.Image, loaded: Loaded, half: Path, judge: Path) -> str:
+    """The judge's words. It has one answer for all plain backgrounds; CLIP ranks their colours. Raises InvalidModelFile."""
+    network = loaded.remembered((KEPT, str(judge)), lambda: load_judge(judge))
+    read = {slot: words[0] for slot, words in network.read(_pixels(picture, SIDE)).items()}
+    if read["place"] == BACKGROUND:
+        places = [f"on {with_article(f'{colour} background')}" for colour in network.slots["colour"]]
+        read["place"] = _likeliest([{**read, "place": place} for place in places], picture, loaded, half)["place"]
+    return caption_of(read)
 
 
-def _remembered(loaded: Loaded, half: Path, words: Words) -> tuple[CLIPModel, Tensor]:
-    """CLIP, and what it makes of every scene's caption, (n, d): worked out once for a model in memory."""
-
-    def work() -> tuple[CLIPModel, Tensor]:
-        model = load_clip(half, loaded.built.text_encoder)
-        return model, _read(model, [_said(one, "") for one in words.scenes()], loaded.tokenizer)
-
-    return loaded.remembered((KEPT, str(half)), work)
-
-
-def _read(model: CLIPModel, captions: Sequence[str], tokenizer: Tokenizer) -> Tensor:
-    """Unit vectors, (b, d), of captions."""
-    parts = [captions[n : n + AT_ONCE] for n in range(0, len(captions), AT_ONCE)]
-    return torch.cat([text_features(model, ids_of(part, tokenizer)) for part in parts])
+def _likeliest(
+    readings: Sequence[Mapping[str, str]], picture: Image.Image, loaded: Loaded, half: Path
+) -> Mapping[str, str]:
+    """That whose caption CLIP finds nearest to the picture."""
+    model = loaded.remembered((KEPT, str(half)), lambda: load_clip(half, loaded.built.text_encoder))
+    seen = image_features(model, _pixels(picture, model.config.vision_config.image_size))[0]
+    texts = text_features(model, ids_of([caption_of(one) for one in readings], loaded.tokenizer))
+    return readings[int((texts @ seen).argmax())]
 
 
-def words_of(judge: Path) -> Words:
-    """The vocabulary that the starter's judge names in its file. Raises InvalidModelFile."""
-    try:
-        slots: Mapping[str, list[str]] = json.loads(read_header(judge).metadata["atelier.slots"])
-        plain = [f"on {article(f'{colour} background')}" for colour in slots["colour"]]
-        places = [plain if place == BACKGROUND else [place] for place in slots["place"]]
-        return Words(
-            subjects=tuple(slots["subject"]),
-            colours=tuple(slots["colour"]),
-            places=tuple(chain.from_iterable(places)),
-            wear=tuple(slots["wear"]),
-        )
-    except (KeyError, ValueError, TypeError) as error:
-        raise InvalidModelFile(f"{judge.name} does not say which words there are.") from error
-
-
-def _said(found: str, way: str) -> str:
-    return " ".join(found.format(way).split())
+def _pixels(picture: Image.Image, side: int) -> Tensor:
+    """(1, 3, side, side) of -1 to 1."""
+    shown = torch.from_numpy(np.array(resized(picture, side, side, CROP))).permute(2, 0, 1)[None].float()
+    return shown / 127.5 - 1
 
 
 def ids_of(captions: Sequence[str], tokenizer: Tokenizer) -> Tensor:

@@ -1,10 +1,8 @@
 """Tensors of a safetensors file one by one, read and written, so that no model has to be in memory whole."""
 
-import json
 import os
 import secrets
 import shutil
-import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,7 +16,7 @@ from torch import Tensor
 from modules.core.errors import InvalidModelFile, StorageFailed
 from modules.core.files import TEMPORARY, sync_folder
 from modules.core.tensorfile import Header, read_header
-from modules.families.single_file import KIND_OF, NUMBERS
+from modules.families.single_file import NUMBERS, head
 
 SPARE_BYTES = 500 << 20
 
@@ -79,15 +77,14 @@ def write(
 
     Raises StorageFailed, and whatever `on_bytes` or a tensor's `make` raises; then nothing is left behind.
     """
-    # the widest numbers first, so that each tensor lies at a multiple of its numbers' width
-    order = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))
+    order, first = head({name: (one.shape, one.dtype) for name, one in tensors.items()}, metadata)
     total = sum(one.size for one in tensors.values())
     part = path.with_name(f".{path.name[:80]}.{secrets.token_hex(4)}{TEMPORARY}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _check_room(path.parent, total)
         with part.open("wb") as file:
-            file.write(_header(order, tensors, metadata))
+            file.write(first)
             _write_tensors(file, order, tensors, on_bytes)
             file.flush()
             os.fsync(file.fileno())
@@ -106,22 +103,6 @@ def _check_room(folder: Path, wanted: int) -> None:
         raise StorageFailed(
             f"The disk is too full: the result needs {wanted >> 20:,} MB and {free >> 20:,} are free; make room."
         )
-
-
-def _header(order: list[str], tensors: Mapping[str, Planned], metadata: Mapping[str, str]) -> bytes:
-    table: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
-    position = 0
-    for name in order:
-        one = tensors[name]
-        table[name] = {
-            "dtype": KIND_OF[one.dtype],
-            "shape": list(one.shape),
-            "data_offsets": [position, position + one.size],
-        }
-        position += one.size
-    text = json.dumps(table, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    return struct.pack("<Q", len(text)) + text
 
 
 def _write_tensors(

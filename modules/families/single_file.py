@@ -9,8 +9,9 @@ import os
 import secrets
 import struct
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from math import prod
 from pathlib import Path
 from typing import BinaryIO
 
@@ -138,32 +139,33 @@ def save(
 def write(
     file: BinaryIO, named: Mapping[str, Tensor], metadata: Mapping[str, str], *, number: torch.dtype | None = None
 ) -> None:
-    """Write to an open file, down to the disk, one tensor after the other: nothing is converted before its turn.
-
-    Tensors of one number type lie together in order of name, the widest type first, which keeps every one aligned.
-    """
-    kinds = {name: number or tensor.dtype for name, tensor in named.items()}
-    order = sorted(named, key=lambda name: (-kinds[name].itemsize, name))
-    file.write(_header_bytes(order, named, kinds, metadata))
+    """Write to an open file, down to the disk, one tensor after the other: nothing is converted before its turn."""
+    order, first = head({name: (tensor.shape, number or tensor.dtype) for name, tensor in named.items()}, metadata)
+    file.write(first)
     for name in order:
-        file.write(_bytes_of(named[name].to(kinds[name])))
+        file.write(_bytes_of(named[name].to(number or named[name].dtype)))
     file.flush()
     os.fsync(file.fileno())
 
 
-def _header_bytes(
-    order: list[str], named: Mapping[str, Tensor], kinds: Mapping[str, torch.dtype], metadata: Mapping[str, str]
-) -> bytes:
+def head(
+    kinds: Mapping[str, tuple[Sequence[int], torch.dtype]], metadata: Mapping[str, str]
+) -> tuple[list[str], bytes]:
+    """The names in the order in which their tensors must follow, and the file's first bytes.  kinds: shape and number.
+
+    The widest numbers come first, so that each tensor lies at a multiple of its numbers' width.
+    """
+    order = sorted(kinds, key=lambda name: (-kinds[name][1].itemsize, name))
     table: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
     position = 0
     for name in order:
-        end = position + named[name].numel() * kinds[name].itemsize
-        shape = list(named[name].shape)
-        table[name] = {"dtype": KIND_OF[kinds[name]], "shape": shape, "data_offsets": [position, end]}
+        shape, number = kinds[name]
+        end = position + prod(shape) * number.itemsize
+        table[name] = {"dtype": KIND_OF[number], "shape": list(shape), "data_offsets": [position, end]}
         position = end
     text = json.dumps(table, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    return struct.pack("<Q", len(text)) + text
+    return order, struct.pack("<Q", len(text)) + text
 
 
 def _bytes_of(tensor: Tensor) -> memoryview:

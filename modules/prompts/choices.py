@@ -1,7 +1,8 @@
 r"""The grammar of what is drawn by lot: {a|b}, {2::a|b}, {2$$a|b|c}, {1-2$$ and $$a|b|c}, __wildcard__.
 
 Only | { } directly inside { } count: [a|b] inside stays prompt editing, and outside of { } nothing means anything. { } with
-neither | nor $$ is text, as is a mark behind a backslash. One pass with a stack; there is no recursion.
+neither | nor $$ is text, as is a mark behind a backslash. One pass with a stack; there is no recursion. No group with a
+look-ahead is repeated possessively: Python before 3.11.5 forgets what it has matched then.
 """
 
 import re
@@ -10,14 +11,14 @@ from dataclasses import dataclass, field
 TOKEN = re.compile(
     r"""
       \\.                                                       # whatever it is, it is text
-    | __(?P<name>(?:(?!__)[\w\-./*?\ ]){1,200}+)__(?!_)
+    | __(?P<name>(?:(?!__)[\w\-./*?\ ]){1,200})__(?!_)
     | (?P<mark>[{}|\[\]])
-    | (?:[^\\_{}|\[\]]|_(?!_))++ | .
+    | (?:[^\\_{}|\[\]]++|_(?!_))+ | .
     """,
     re.VERBOSE | re.DOTALL,
 )
 COUNT = re.compile(r"\s*+(?:(?P<exactly>[0-9]{1,4})|(?P<low>[0-9]{0,4})-(?P<high>[0-9]{0,4}))\$\$")
-SEPARATOR = re.compile(r"(?P<separator>(?:(?!\$\$).)*+)\$\$", re.DOTALL)
+SEPARATOR = re.compile(r"(?P<separator>.*?)\$\$", re.DOTALL)
 WEIGHT = re.compile(r"\s*+(?P<weight>[0-9]{1,9}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})::")
 
 

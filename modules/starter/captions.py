@@ -2,6 +2,7 @@
 
 from random import Random
 
+from modules.prompts.wording import in_style, wearing, with_article
 from modules.starter.spec import Spec
 
 DROPPED = 0.3  # how often each optional slot is left out of a training caption
@@ -23,16 +24,6 @@ SYNONYM_SHARE = 0.1
 COUNTS = {2: "two", 3: "three"}
 PLURALS = {"fish": ""}
 VIEWS = {"front": "", "side": " seen from the side", "back": " seen from behind"}
-MADE_OF = ("painting", "sketch", "illustration")
-
-
-def with_article(words: str) -> str:
-    """Put 'a' or 'an' before a noun phrase.
-
-    >>> with_article("orange cat"), with_article("red cat")
-    ('an orange cat', 'a red cat')
-    """
-    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
 
 
 def full_caption(spec: Spec) -> str:
@@ -41,8 +32,8 @@ def full_caption(spec: Spec) -> str:
     >>> full_caption(Spec(subject="cat", colour="red", place="in space", wear="astronaut helmet"))
     'a red cat wearing an astronaut helmet in space'
     """
-    parts = [_noun(spec, spec.subject, spec.colour), _wearing(spec), _beside(spec), spec.place]
-    return _in_style(spec, " ".join(part for part in parts if part))
+    parts = [_noun(spec, spec.subject, spec.colour), wearing(spec.wear, spec.wear_colour), _beside(spec), spec.place]
+    return in_style(" ".join(part for part in parts if part), spec.style)
 
 
 def caption(spec: Spec, rng: Random) -> str:
@@ -53,15 +44,15 @@ def caption(spec: Spec, rng: Random) -> str:
     'a white dog wearing a red hat'
     """
     noun = _noun(spec, _say(spec.subject, rng), "" if rng.random() < DROPPED else _say(spec.colour, rng))
-    wearing = "" if rng.random() < DROPPED else _wearing(spec)
+    worn = "" if rng.random() < DROPPED else wearing(spec.wear, spec.wear_colour)
     place = "" if rng.random() < DROPPED else _say(spec.place, rng)
-    if wearing and spec.wear == "astronaut helmet" and spec.count == 1 and rng.random() < 0.3:
-        noun, wearing = _astronaut(noun), ""
-    wearing = " ".join(part for part in (wearing, _beside(spec)) if part)
-    tail = [wearing, place] if rng.random() < 0.7 else [place, wearing]
+    if worn and spec.wear == "astronaut helmet" and spec.count == 1 and rng.random() < 0.3:
+        noun, worn = _astronaut(noun), ""
+    beside = " ".join(part for part in (worn, _beside(spec)) if part)
+    tail = [beside, place] if rng.random() < 0.7 else [place, beside]
     words = " ".join(part for part in [noun, *tail] if part)
     if rng.random() >= DROPPED:
-        words = _in_style(spec, words)
+        words = in_style(words, spec.style)
     return f"a photo of {words}" if spec.style == "photo" and rng.random() < 0.2 else words
 
 
@@ -94,26 +85,7 @@ def _astronaut(noun: str) -> str:
     return with_article(" ".join([*before[1:], "astronaut", subject]))
 
 
-def _wearing(spec: Spec) -> str:
-    if not spec.wear:
-        return ""
-    words = f"{spec.wear_colour} {spec.wear}".strip()
-    return f"wearing {words if spec.wear == 'glasses' else with_article(words)}"
-
-
 def _beside(spec: Spec) -> str:
     if spec.other is None:
         return ""
     return f"{spec.relation} {_noun(spec.other, spec.other.subject, spec.other.colour)}"
-
-
-def _in_style(spec: Spec, words: str) -> str:
-    """
-    >>> _in_style(Spec(subject="cat", colour="red", place="", style="sketch"), "a red cat")
-    'a sketch of a red cat'
-    >>> _in_style(Spec(subject="cat", colour="red", place="", style="pixel art"), "a red cat")
-    'a red cat, pixel art'
-    """
-    if spec.style == "photo":
-        return words
-    return f"{with_article(spec.style)} of {words}" if spec.style in MADE_OF else f"{words}, {spec.style}"

@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -31,7 +31,7 @@ from modules.starter.loop import CPU, Average, Plan, save_atomically
 from modules.starter.pictures import Bytes, Gallery, open_pictures
 from modules.starter.sheets import SHOWN
 from modules.starter.texts import open_texts
-from modules.starter.unet import Examples, UnetShape, build_unet, train_unet
+from modules.starter.unet import Examples, UnetShape, build_unet, halved, sharpen, sharpening_of, train_unet
 from modules.starter.world import FULL, Vocabulary, full_caption
 
 log = logging.getLogger(__name__)
@@ -48,9 +48,10 @@ class Sizes:
     autoencoder_steps: int = 5_000
     decoder_steps: int = 0
     clip_steps: int = 2_500
-    judge_steps: int = 2_500
+    judge_steps: int = 1_500
     identity_steps: int = 2_500
-    unet_steps: int = 7_000
+    halved_steps: int = 700  # of the U-Net on latents of half the side
+    unet_steps: int = 1_400
     autoencoder: AutoencoderShape = field(default_factory=AutoencoderShape)
     clip: ClipShape = field(default_factory=ClipShape)
     judge: JudgeShape = field(default_factory=JudgeShape)
@@ -68,11 +69,12 @@ LARGE = Sizes(  # for a data-centre GPU: see docs/starter.md
     decoder_steps=4_000,
     clip_steps=3_000,
     judge_steps=4_000,
+    halved_steps=4_000,
     unet_steps=20_000,
     autoencoder=AutoencoderShape(batch=192),
     clip=ClipShape(batch=512),
-    unet=UnetShape(batch=768),
-    seconds={"autoencoder": 480, "decoder": 100, "clip": 80, "judge": 110, "unet": 540, "identity": 60},
+    unet=UnetShape(batch=768, halved_batch=2048),
+    seconds={"autoencoder": 480, "decoder": 100, "clip": 80, "judge": 110, "halved": 120, "unet": 420, "identity": 60},
 )
 
 
@@ -173,7 +175,7 @@ class Build:
     def judge(self) -> Judge:
         torch.manual_seed(self.sizes.seed + 2)
         judge = Judge(slot_words(self.sizes.words))
-        plan = self.plan("judge", self.sizes.judge_steps, 2e-3, average=0.99)
+        plan = self.plan("judge", self.sizes.judge_steps, 2e-3, muon=5e-3, falling=0.3, average=0.99)
         train_judge(plan, self.sizes.judge, judge, self.pairs, self.first_autoencoder)
         judge.figures = judged_figures(judge, self.sizes.judge, self.gallery)
         return judge
@@ -190,15 +192,38 @@ class Build:
         return probe
 
     @cached_property
+    def examples(self) -> Examples:
+        return Examples(
+            gallery=self.gallery,
+            latents=self.latents.float() * self.first_autoencoder.config["scaling_factor"],
+            texts=self.texts,
+            text_encoder=self.text_encoder,
+            sharpening=self.sharpening,
+        )
+
+    @cached_property
     def unet(self) -> UNet2DConditionModel:
-        text_encoder = self.text_encoder
-        scaled = self.latents.float() * self.first_autoencoder.config["scaling_factor"]
-        examples = Examples(gallery=self.gallery, latents=scaled, texts=self.texts, text_encoder=text_encoder)
-        torch.manual_seed(self.sizes.seed + 3)  # only now: what was asked for above may have been trained just then
-        model = build_unet(self.sizes.unet, self.clip.config.projection_dim, self.latent_side)
-        plan = self.plan("unet", self.sizes.unet_steps, 1e-3, falling=0.3)
-        train_unet(plan, self.sizes.unet, model, examples, self._early_look(model))
+        """Trained on halved latents first, if there are steps for it, then on whole ones."""
+        sizes, examples = self.sizes, self.examples
+        torch.manual_seed(sizes.seed + 3)  # only now: what was asked for above may have been trained just then
+        model = build_unet(sizes.unet, self.clip.config.projection_dim, self.latent_side)
+        if sizes.halved_steps:
+            halves = replace(examples, latents=halved(examples.latents))
+            train_unet(self._unet_plan("halved", sizes.halved_steps), sizes.unet.for_halves, model, halves)
+        train_unet(self._unet_plan("unet", sizes.unet_steps), sizes.unet, model, examples, self._early_look(model))
+        sharpen(model, self.sharpening)
         return model
+
+    def _unet_plan(self, name: str, steps: int) -> Plan:
+        return self.plan(name, steps, 1e-3, muon=4e-3, falling=0.3)
+
+    @cached_property
+    def sharpening(self) -> Tensor:
+        """See `starter/unet.py`. On disk, so that a build that goes on uses the very same."""
+        path = self.folder / "sharpening.pt"
+        if not path.exists():
+            save_atomically({"sharpening": sharpening_of(self.text_encoder, self.texts[:512, 0])}, path)
+        return torch.load(path, weights_only=True)["sharpening"]
 
     @property
     def latent_side(self) -> int:
@@ -221,6 +246,7 @@ class EarlyLook:
 
     def __call__(self, average: Average, step: int) -> None:
         self.parts.unet.load_state_dict(average.weights)
+        sharpen(self.parts.unet, self.build.sharpening)
         prompts = [full_caption(spec) for spec in SHOWN]
         count = len(prompts)
         recipe = Recipe(size=self.build.sizes.size, batch=count)

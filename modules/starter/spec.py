@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Self
 
+from modules.prompts.wording import COLOURED_WEAR
 from modules.starter.words import (
     ANIMALS,
-    COLOURED_WEAR,
     HELD_OUT_COLOURS,
     HELD_OUT_PLACES,
     HELD_OUT_WEARERS,

@@ -20,7 +20,6 @@ COLOURS: dict[str, Colour] = {
 
 ANIMALS = ("dog", "cat", "bird", "fish", "rabbit", "bear")
 WEARERS = (*ANIMALS, "robot")
-COLOURED_WEAR = ("hat", "scarf", "bow")
 
 FULL_PLACES = (
     "on the grass",

@@ -7,6 +7,7 @@
 from dataclasses import dataclass
 
 from modules.core.training import TrainingPlan
+from modules.prompts.wording import with_article
 
 SUBJECT, CONTEXT, WEAR, COLOUR, STYLE, CLASS = "subject", "context", "wear", "colour", "style", "class"
 PACKS = ("quick", "full", "subject2subject")
@@ -186,11 +187,3 @@ def _said(asked: _Asked, role: str, form: str, *, place: str = "", wear: str = "
         place=place,
         wear=wear.removeprefix("an ").removeprefix("a "),
     )
-
-
-def with_article(words: str) -> str:
-    """
-    >>> with_article("orange cat"), with_article("sks cat"), with_article("")
-    ('an orange cat', 'a sks cat', '')
-    """
-    return f"{'an' if words[0].lower() in 'aeiou' else 'a'} {words}" if words else ""

@@ -34,11 +34,12 @@ def gallery(tmp_path_factory):
     """A server with networks that have something to look at."""
     data = tmp_path_factory.mktemp("models")
     sheet = Image.open(ROOT / "docs" / "images" / "starter-samples.png").convert("RGB")
-    side = sheet.width // 8  # eight in a row, with gaps
+    side = 128 + 4  # a picture and the gap beside it
+    columns = (sheet.width + 4) // side
     for number, name in enumerate(NAMES):
         path = write_tensors(data / "models" / "Lora" / f"{name}.safetensors", LORA)
-        left, top = side * (number % 8), side * (number // 8)
-        sheet.crop((left + 4, top + 4, left + side - 4, top + side - 4)).save(path.with_suffix(".preview.png"))
+        left, top = side * (number % columns), side * (number // columns)
+        sheet.crop((left, top, left + 128, top + 128)).save(path.with_suffix(".preview.png"))
     with serving(data) as served:
         yield served
 

@@ -253,7 +253,8 @@ def test_clip_judge_and_words_of_the_starter(starter, models, tmp_path):
     images = drawn_of(specs)
     known = instruments.instruments_for(starter, images, context)
     assert known.extractor == "the starter's CLIP image tower"
-    assert (known.words.places, known.words.wear) == (FIRST.places, FIRST.wear)
+    assert set(FIRST.places) <= set(known.words.places)
+    assert set(FIRST.wear) <= set(known.words.wear)
     read = known.read(images)
     assert sum(word == spec.place for word, spec in zip(read["place"], specs, strict=True)) >= 5
     texts = known.text([f"a {spec.colour} cat {spec.place}" for spec in specs])

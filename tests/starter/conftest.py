@@ -36,12 +36,13 @@ def tiny_sizes() -> Sizes:
         clip_steps=2,
         judge_steps=2,
         identity_steps=2,
+        halved_steps=2,
         unet_steps=3,
         autoencoder=AutoencoderShape(channels=(8, 8, 8, 16), crop=32, batch=2),
         clip=ClipShape(width=32, layers=1, heads=2, batch=4),
         judge=JudgeShape(batch=5, restored=8, held_out=5, measured=4),
         identity=IdentityShape(pictures=12, restored=6, measured=8, batch=4),
-        unet=UnetShape(channels=(16, 32), attention=(True, False), heads=(1, 2), groups=8, batch=2),
+        unet=UnetShape(channels=(16, 32), attention=(True, False), heads=(1, 2), groups=8, batch=2, halved_batch=2),
     )
 
 

@@ -21,7 +21,7 @@ from modules.starter.drawing import Recipe, generate, sheet
 from modules.starter.evaluate import Exam, couple_specs, exam_specs, examine
 from modules.starter.recipe import Build
 from modules.starter.sheets import write_sheets
-from modules.starter.unet import Examples, alphas_cumprod
+from modules.starter.unet import alphas_cumprod, build_unet, halved, sharpen, sharpening_of
 from modules.starter.world import FIRST, FULL, is_held_out
 
 
@@ -213,6 +213,36 @@ def test_a_sheet_has_a_column_for_every_word(exam, tmp_path):
 
 
 def test_rare_things_are_shown_more_often(tiny):
-    examples = Examples(gallery=tiny.gallery, latents=tiny.latents, texts=tiny.texts, text_encoder=tiny.text_encoder)
     dressed = [bool(tiny.gallery.spec(n).wear) for n in range(len(tiny.latents))]
-    assert examples.weights.tolist() == [2.0 if one else 1.0 for one in dressed]
+    assert tiny.examples.weights.tolist() == [2.0 if one else 1.0 for one in dressed]
+
+
+def test_sharpened_states_show_small_differences_better(tiny):
+    matrix = sharpening_of(tiny.text_encoder, tiny.texts[:, 0])
+    states = tiny.text_encoder(input_ids=tiny.texts[:, 0]).last_hidden_state.flatten(0, 1)
+    before, after = (torch.linalg.svdvals(some - some.mean(dim=0)) for some in (states, states @ matrix))
+    assert after[10] / after[0] > 1.5 * before[10] / before[0]
+    lengths = [float(some.norm(dim=1).mean()) for some in (states, states @ matrix)]
+    assert lengths[1] == pytest.approx(2 * lengths[0], rel=1e-4)
+
+
+def test_a_sharpened_model_does_with_plain_states_what_it_learned_with_sharp_ones(tiny):
+    torch.manual_seed(0)
+    learned = build_unet(tiny.sizes.unet, tiny.clip.config.projection_dim, tiny.latent_side)
+    plain = build_unet(tiny.sizes.unet, tiny.clip.config.projection_dim, tiny.latent_side)
+    plain.load_state_dict(learned.state_dict())
+    sharpen(plain, tiny.sharpening)
+    states = tiny.text_encoder(input_ids=tiny.texts[:2, 0]).last_hidden_state
+    noisy, t = torch.randn(2, 4, 8, 8), torch.tensor([10, 900])
+    expected = learned(noisy, t, encoder_hidden_states=states @ tiny.sharpening).sample
+    assert torch.allclose(plain(noisy, t, encoder_hidden_states=states).sample, expected, atol=1e-4)
+    assert not torch.allclose(learned(noisy, t, encoder_hidden_states=states).sample, expected, atol=1e-4)
+
+
+def test_halved_latents_are_means_of_unit_variance():
+    latents = torch.arange(64.0).reshape(1, 4, 4, 4)
+    small = halved(latents)
+    assert small.shape == (1, 4, 2, 2)
+    assert float(small.std()) == pytest.approx(1)
+    first, other = latents[0, 0, :2, :2].mean(), latents[0, 0, :2, 2:].mean()
+    assert float(small[0, 0, 0, 1] / small[0, 0, 0, 0]) == pytest.approx(float(other / first))

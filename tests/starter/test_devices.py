@@ -70,6 +70,7 @@ def test_the_unet_learns_elsewhere():
         latents=torch.zeros(4, 4, 8, 8),
         texts=texts(CPU),
         text_encoder=text_encoder,
+        sharpening=torch.eye(32),
     )
     shape = UnetShape(channels=(16, 32), attention=(True, False), heads=(1, 2), groups=8, batch=2)
     model = build_unet(shape, 32, 8).to(META)

@@ -20,9 +20,9 @@ from modules.starter.clip import Pairs, ranking
 from modules.starter.drawing import Recipe, generate
 from modules.starter.evaluate import DEMO
 from modules.starter.export import LARGEST_FILE
-from modules.starter.judge import accuracy
+from modules.starter.judge import accuracy, world_of
 from modules.starter.pictures import Gallery
-from modules.starter.world import FIRST, draw, full_caption, random_spec
+from modules.starter.world import draw, full_caption, random_spec
 
 SEED = 9_000_000  # of pictures that training has not seen
 
@@ -38,9 +38,15 @@ def judge(judges):
 
 
 @pytest.fixture(scope="module")
-def drawn():
+def words(judge):
+    """What the model was taught: the judge's answers are made of them."""
+    return world_of(judge)
+
+
+@pytest.fixture(scope="module")
+def drawn(words):
     """Pictures that no training has seen, and what they show."""
-    specs = [random_spec(Random(f"model test {n}"), FIRST) for n in range(100)]
+    specs = [random_spec(Random(f"model test {n}"), words) for n in range(100)]
     return specs, np.stack([np.asarray(draw(spec, SEED + n)[0]) for n, spec in enumerate(specs)])
 
 
@@ -113,12 +119,12 @@ def test_the_autoencoder_gives_back_what_the_judge_reads(model, judge, drawn):
     assert min(shares["subject"], shares["place"]) >= 0.85
 
 
-def test_clip_finds_the_right_caption_among_a_hundred(model, judges, drawn):
+def test_clip_finds_the_right_caption_among_a_hundred(model, judges, drawn, words):
     from transformers import CLIPTokenizer
 
     specs, pictures = drawn
     clip = load_clip(judges / "clip_vision.safetensors", model.text_encoder)
-    gallery = Gallery(words=FIRST, count=len(specs), size=128)
+    gallery = Gallery(words=words, count=len(specs), size=128)
     pairs = Pairs(gallery=gallery, pictures=pictures, tokenizer=CLIPTokenizer.from_pretrained(model.tokenizer_folder))
     share = ranking(clip, pairs, list(range(100)), [full_caption(spec) for spec in specs])
     assert share >= 0.6  # chance is 0.01
