@@ -26,7 +26,8 @@ from modules.starter.export import (
     export_clip,
 )
 from modules.starter.judge import world_of
-from modules.starter.recipe import LARGE, Build, Sizes
+from modules.starter.onward import Finished
+from modules.starter.recipe import LARGE, ONWARD, Build, Sizes
 from modules.starter.sheets import write_sheets
 from modules.starter.tokenizer import write_tokenizer
 
@@ -59,10 +60,11 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(options.threads if options.stage == "evaluate" else 1)
     build = Build(
-        sizes=LARGE if options.large else Sizes(),
+        sizes=options.sizes,
         folder=options.work,
         shards=options.threads,
         device=torch.device(options.device),
+        begin=Finished(checkpoint=CHECKPOINT, judges=JUDGES) if options.sizes is ONWARD else None,
         early=CHECKPOINT if options.early else None,
     )
     options.work.mkdir(parents=True, exist_ok=True)
@@ -78,7 +80,18 @@ def _options() -> argparse.Namespace:
         "--work", type=Path, default=ROOT / "outputs" / "starter-build", help="folder for unfinished parts"
     )
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--large", action="store_true", help="the sizes for a data-centre GPU")
+    sizes = parser.add_mutually_exclusive_group()
+    sizes.add_argument(
+        "--large", dest="sizes", action="store_const", const=LARGE, help="the sizes for a data-centre GPU"
+    )
+    sizes.add_argument(
+        "--onward",
+        dest="sizes",
+        action="store_const",
+        const=ONWARD,
+        help="go on from the model in the repository; give a work folder of its own",
+    )
+    parser.set_defaults(sizes=Sizes())
     parser.add_argument(
         "--threads",
         type=int,
@@ -110,15 +123,15 @@ def run_stage(stage: str, build: Build, prompts: int = 1000) -> None:
 def export(build: Build, checkpoint: Path, judges: Path) -> None:
     """Write the checkpoint, the judge and CLIP's picture half."""
     sizes = build.sizes
+    unet, autoencoder = build.unet, build.autoencoder
     figures = {
         "seed": str(sizes.seed),
-        "steps": json.dumps(
-            {name: getattr(sizes, f"{name}_steps") for name in ("autoencoder", "decoder", "clip", "unet")}
-        ),
+        "steps": json.dumps(build.taken()),
+        "began": "from a finished model" if build.begin else "from nothing",
         "versions": json.dumps({name: version(name) for name in ("torch", "diffusers", "transformers", "pillow")}),
     }
     about = about_checkpoint(sizes.size, figures)
-    export_checkpoint(build.parts(build.unet, build.autoencoder), checkpoint, about, np.array(build.pictures[:64]))
+    export_checkpoint(build.parts(unet, autoencoder), checkpoint, about, np.array(build.pictures[:64]))
     save_judge(build.judge, judges / "judge.safetensors")
     export_clip(build.clip, judges / "clip_vision.safetensors")
 

@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 LossAt = Callable[[int, Generator], Tensor]
 CPU = torch.device("cpu")
+CHECKPOINT = ".checkpoint.pt"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +55,7 @@ class Plan:
 
     @property
     def checkpoint(self) -> Path:
-        return self.folder / f"{self.name}.checkpoint.pt"
+        return self.folder / f"{self.name}{CHECKPOINT}"
 
     @property
     def plateau(self) -> Path:
@@ -75,6 +76,12 @@ class Plan:
             return (step + 1) / self.warmup
         progress = max(0, step - self.plateau_end) / max(1, self.steps - self.plateau_end)
         return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+
+def taken(folder: Path) -> dict[str, int]:
+    """How many steps each part in this folder has come, by its name."""
+    files = {path.name.removesuffix(CHECKPOINT): path for path in sorted(folder.glob(f"*{CHECKPOINT}"))}
+    return {name: torch.load(path, weights_only=True, mmap=True)["step"] for name, path in files.items()}
 
 
 class Average:

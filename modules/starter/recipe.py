@@ -27,7 +27,8 @@ from modules.starter.drawing import Recipe, generate, sheet
 from modules.starter.export import Parts, export_checkpoint
 from modules.starter.identity import ANSWERS, IdentityShape, figures, lessons, train_identity
 from modules.starter.judge import JudgeShape, judged_figures, slot_words, train_judge
-from modules.starter.loop import CPU, Average, Plan, save_atomically
+from modules.starter.loop import CPU, Average, Plan, save_atomically, taken
+from modules.starter.onward import Finished
 from modules.starter.pictures import Bytes, Gallery, open_pictures
 from modules.starter.sheets import SHOWN
 from modules.starter.texts import open_texts
@@ -77,18 +78,27 @@ LARGE = Sizes(  # for a data-centre GPU: see docs/starter.md
     seconds={"autoencoder": 480, "decoder": 100, "clip": 80, "judge": 110, "halved": 120, "unet": 420, "identity": 60},
 )
 
+ONWARD = Sizes(  # from a finished model: the third version from the second
+    autoencoder_steps=20_000,
+    judge_steps=6_000,
+    halved_steps=0,
+    unet_steps=20_000,
+    seconds={"autoencoder": 1_680, "judge": 1_500, "unet": 4_200},
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Build:
     """One build in one folder. A part is trained, or goes on training, or is only loaded, when it is first asked for.
 
-    early: where to keep an early checkpoint while the U-Net trains; None for nowhere.
+    begin: what the parts are before they train; None for new ones.  early: where to keep an early checkpoint while the U-Net trains; None for nowhere.
     """
 
     sizes: Sizes
     folder: Path
     shards: int = 2
     device: torch.device = CPU
+    begin: Finished | None = None
     early: Path | None = None
     save_seconds: float = 300.0
 
@@ -133,6 +143,8 @@ class Build:
         """Encoder and decoder trained together, with the scaling factor that brings the latents to unit variance."""
         torch.manual_seed(self.sizes.seed)
         model = build_autoencoder(self.sizes.autoencoder, self.sizes.size)
+        if self.begin:
+            self.begin.fill_autoencoder(model)
         plan = self.plan("autoencoder", self.sizes.autoencoder_steps, 1e-3, muon=5e-3, falling=0.3)
         train_autoencoder(plan, self.sizes.autoencoder, model, self.pictures)
         latents = encode_all(model, self.pictures[:512], device=self.device)
@@ -162,6 +174,8 @@ class Build:
 
     @cached_property
     def clip(self) -> CLIPModel:
+        if self.begin:
+            return self.begin.clip()  # what the U-Net has learned to read stays as it is
         torch.manual_seed(self.sizes.seed + 1)
         model = build_clip(self.sizes.clip, self.sizes.size)
         train_clip(self.plan("clip", self.sizes.clip_steps, 1e-3), self.sizes.clip, model, self.pictures, self.texts)
@@ -175,6 +189,8 @@ class Build:
     def judge(self) -> Judge:
         torch.manual_seed(self.sizes.seed + 2)
         judge = Judge(slot_words(self.sizes.words))
+        if self.begin:
+            self.begin.fill_judge(judge)
         plan = self.plan("judge", self.sizes.judge_steps, 2e-3, muon=5e-3, falling=0.3, average=0.99)
         train_judge(plan, self.sizes.judge, judge, self.pairs, self.first_autoencoder)
         judge.figures = judged_figures(judge, self.sizes.judge, self.gallery)
@@ -207,7 +223,9 @@ class Build:
         sizes, examples = self.sizes, self.examples
         torch.manual_seed(sizes.seed + 3)  # only now: what was asked for above may have been trained just then
         model = build_unet(sizes.unet, self.clip.config.projection_dim, self.latent_side)
-        if sizes.halved_steps:
+        if self.begin:
+            self.begin.fill_unet(model, self.sharpening)
+        elif sizes.halved_steps:
             halves = replace(examples, latents=halved(examples.latents))
             train_unet(self._unet_plan("halved", sizes.halved_steps), sizes.unet.for_halves, model, halves)
         train_unet(self._unet_plan("unet", sizes.unet_steps), sizes.unet, model, examples, self._early_look(model))
@@ -215,7 +233,7 @@ class Build:
         return model
 
     def _unet_plan(self, name: str, steps: int) -> Plan:
-        return self.plan(name, steps, 1e-3, muon=4e-3, falling=0.3)
+        return self.plan(name, steps, 1e-3, muon=4e-3, falling=0.4)
 
     @cached_property
     def sharpening(self) -> Tensor:
@@ -224,6 +242,10 @@ class Build:
         if not path.exists():
             save_atomically({"sharpening": sharpening_of(self.text_encoder, self.texts[:512, 0])}, path)
         return torch.load(path, weights_only=True)["sharpening"]
+
+    def taken(self) -> dict[str, int]:
+        """The steps of each part so far."""
+        return taken(self.folder)
 
     @property
     def latent_side(self) -> int:

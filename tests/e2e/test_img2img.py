@@ -798,6 +798,8 @@ def test_the_starter_describes_a_picture_and_draws_into_its_mask(tmp_path, brows
         expect(page.locator("#txt2img_progress .at-words")).to_contain_text("Done")
         page.locator("#txt2img_gallery").get_by_role("button", name="Send to Inpaint", exact=True).click()
         expect(page.locator("at-canvas .ac-words").first).to_have_text("128×128 · seed 1")
+        page.fill("#img2img_prompt textarea", "")  # it came with the picture; what is read below is the description
+        page.wait_for_function("atelier.forms.values('img2img').prompt === ''")
         page.get_by_role("button", name="Describe").click()
         expect(page.locator("#img2img_prompt textarea")).to_have_value(re.compile("cat"))
         page.fill("#img2img_prompt textarea", "a red cat wearing a crown in space")

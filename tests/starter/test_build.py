@@ -1,6 +1,7 @@
 """A tiny build from drawing to the finished file, through the same code as the real one."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from modules.starter.build import STAGES, evaluate, export, run_stage
 from modules.starter.clip import contrastive_loss, text_features, tokens_of
 from modules.starter.drawing import Recipe, generate, sheet
 from modules.starter.evaluate import Exam, couple_specs, exam_specs, examine
+from modules.starter.onward import Finished
 from modules.starter.recipe import Build
 from modules.starter.sheets import write_sheets
 from modules.starter.unet import alphas_cumprod, build_unet, halved, sharpen, sharpening_of
@@ -87,6 +89,26 @@ def test_a_second_build_in_the_same_folder_trains_nothing_again(files, tiny, mon
     assert all(
         torch.equal(a, b) for a, b in zip(again.autoencoder.parameters(), tiny.autoencoder.parameters(), strict=True)
     )
+
+
+def test_a_build_goes_on_from_a_finished_model(files, tiny, tmp_path, tmp_path_factory):
+    begin = Finished(checkpoint=files / "starter.safetensors", judges=files)
+    none = {f"{name}_steps": 0 for name in ("autoencoder", "decoder", "judge", "unet")}
+    onward = Build(sizes=replace(tiny.sizes, **none), folder=tmp_path, begin=begin)
+    for part in ("unet", "autoencoder", "judge", "clip"):
+        ours, theirs = (dict(getattr(build, part).named_parameters()) for build in (onward, tiny))
+        assert all(torch.allclose(ours[name], theirs[name], atol=2e-3) for name in theirs), part
+    further = Build(
+        sizes=replace(tiny.sizes, **none | {"unet_steps": 2}), folder=tmp_path_factory.mktemp("further"), begin=begin
+    )
+    assert not torch.equal(further.unet.conv_in.weight, onward.unet.conv_in.weight)
+    assert further.taken()["unet"] == 2
+
+
+def test_the_file_says_how_long_it_was_trained(files, tiny):
+    about = read_header(files / "starter.safetensors").metadata
+    assert json.loads(about["atelier.steps"])["unet"] == tiny.sizes.unet_steps
+    assert about["atelier.began"] == "from nothing"
 
 
 def test_the_same_seed_builds_the_same_model(tiny, tmp_path):
@@ -214,7 +236,7 @@ def test_a_sheet_has_a_column_for_every_word(exam, tmp_path):
 
 def test_rare_things_are_shown_more_often(tiny):
     dressed = [bool(tiny.gallery.spec(n).wear) for n in range(len(tiny.latents))]
-    assert tiny.examples.weights.tolist() == [2.0 if one else 1.0 for one in dressed]
+    assert tiny.examples.weights.tolist() == [3.0 if one else 1.0 for one in dressed]
 
 
 def test_sharpened_states_show_small_differences_better(tiny):
