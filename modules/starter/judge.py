@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from random import Random
+from threading import Lock
 
 import numpy as np
 import torch
@@ -18,9 +19,10 @@ from torch.nn.functional import cross_entropy
 
 from modules.families.judge import BACKGROUND, Judge
 from modules.starter.autoencoder import restore, to_tensor
-from modules.starter.clip import Pairs, numbers_of
+from modules.starter.clip import Pairs
 from modules.starter.loop import LossAt, Plan, mixed, train
 from modules.starter.pictures import Bytes, Gallery
+from modules.starter.spec import often
 from modules.starter.world import FIRST, FULL, Spec, Vocabulary, draw, random_spec
 
 log = logging.getLogger(__name__)
@@ -38,8 +40,8 @@ class JudgeShape:
     """
 
     batch: int = 64
-    restored: int = 2000
-    held_out: int = 3000
+    restored: int = 6000
+    held_out: int = 6000
     measured: int = 1000  # pictures, half of them held out, that its own figures come from
 
 
@@ -114,41 +116,63 @@ def train_judge(plan: Plan, shape: JudgeShape, judge: Judge, pairs: Pairs, autoe
     train(plan, judge, _loss(judge, _Lessons(shape, pairs, autoencoder, plan.device)))
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Pool:
+    """Pictures (n, h, w, 3) of these descriptions; small and rare things are shown more often."""
+
+    specs: list[Spec]
+    pictures: Bytes
+
+    @cached_property
+    def weights(self) -> Tensor:
+        return torch.tensor([often(spec) for spec in self.specs])
+
+    def some(self, generator: Generator, count: int) -> tuple[list[Spec], Bytes]:
+        numbers = torch.multinomial(self.weights, count, replacement=True, generator=generator).sort().values.tolist()
+        return [self.specs[n] for n in numbers], self.pictures[numbers]
+
+
 class _Lessons:
     """The pictures it learns from; those that are not of the gallery are made when the first step asks for them."""
 
     def __init__(self, shape: JudgeShape, pairs: Pairs, autoencoder: AutoencoderKL, device: torch.device) -> None:
         self.shape, self.pairs, self.autoencoder, self.device = shape, pairs, autoencoder, device
+        self._lock = Lock()  # all shards ask at once
 
     @cached_property
-    def held_out(self) -> tuple[list[Spec], Bytes]:
+    def drawn(self) -> _Pool:
+        """The gallery."""
+        pictures = self.pairs.pictures
+        return _Pool(specs=[self.pairs.gallery.spec(n) for n in range(len(pictures))], pictures=pictures)
+
+    @cached_property
+    def held_out(self) -> _Pool:
         words, side = self.pairs.gallery.words, self.pairs.gallery.size
         specs = [random_spec(Random(f"judge {n}"), words, held_out=True) for n in range(self.shape.held_out)]
         log.info("judge: drawing %d held-out pictures", len(specs))
-        return specs, np.stack([np.asarray(draw(spec, SEED + n, side)[0]) for n, spec in enumerate(specs)])
+        pictures = np.stack([np.asarray(draw(spec, SEED + n, side)[0]) for n, spec in enumerate(specs)])
+        return _Pool(specs=specs, pictures=pictures)
 
     @cached_property
-    def given_back(self) -> tuple[list[Spec], Bytes]:
+    def given_back(self) -> _Pool:
         """Of the gallery and, a fifth, held-out ones."""
         count = self.shape.restored
-        known, (others, drawn) = self.pairs.pictures[: count - count // 5], self.held_out
+        few = count // 5
         log.info("judge: %d pictures through the autoencoder", count)
-        specs = [self.pairs.gallery.spec(n) for n in range(len(known))] + others[: count // 5]
-        pictures = np.concatenate([known, drawn[: count // 5]])
+        pictures = np.concatenate([self.drawn.pictures[: count - few], self.held_out.pictures[:few]])
         with mixed(self.device):
-            return specs, restore(self.autoencoder, pictures, device=self.device)
+            restored = restore(self.autoencoder, pictures, device=self.device)
+        return _Pool(specs=self.drawn.specs[: count - few] + self.held_out.specs[:few], pictures=restored)
 
     def some(self, generator: Generator) -> tuple[list[Spec], Bytes]:
-        shares = {"gallery": 0.48, "held out": 0.12, "given back": 0.4}
-        gallery, held_out, given_back = (max(1, round(self.shape.batch * share)) for share in shares.values())
         specs: list[Spec] = []
-        numbers = sorted(numbers_of(generator, len(self.pairs.pictures), gallery))
-        specs += [self.pairs.gallery.spec(n) for n in numbers]
-        images = [self.pairs.pictures[numbers]]
-        for (known, pictures), count in ((self.held_out, held_out), (self.given_back, given_back)):
-            chosen = numbers_of(generator, len(known), count)
-            specs += [known[n] for n in chosen]
-            images.append(pictures[chosen])
+        images: list[Bytes] = []
+        with self._lock:
+            pools = ((self.drawn, 0.48), (self.held_out, 0.12), (self.given_back, 0.4))
+        for pool, share in pools:
+            known, pictures = pool.some(generator, max(1, round(self.shape.batch * share)))
+            specs += known
+            images.append(pictures)
         return specs, np.concatenate(images)
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import prod
 
 import torch
 from diffusers import UNet2DConditionModel
@@ -19,7 +18,7 @@ from transformers import CLIPTextModel
 from modules.starter.clip import CONTEXT, END, START, chosen
 from modules.starter.loop import CPU, Average, LossAt, Plan, mixed, train
 from modules.starter.pictures import Gallery
-from modules.starter.spec import Spec
+from modules.starter.spec import often
 
 STEPS = 1000
 BETAS = (0.00085, 0.012)
@@ -73,17 +72,6 @@ class Examples:
     def weights(self) -> Tensor:
         """How often each picture is shown, relatively, (n,): small or rare things are learned last, so more often."""
         return torch.tensor([often(self.gallery.spec(n)) for n in range(len(self.latents))])
-
-
-def often(spec: Spec) -> float:
-    """How often a picture is shown, in times that of one of a plain thing.
-
-    >>> often(Spec(subject="cat", colour="red", place="in space", wear="hat", pattern="striped"))
-    5.1
-    """
-    shares = {"wear": 3.0, "other": 2.5, "pattern": 1.7, "adjective": 1.5}
-    special = {"wear": spec.wear, "other": spec.other, "pattern": spec.pattern != "plain", "adjective": spec.adjective}
-    return prod(share for name, share in shares.items() if special[name])
 
 
 def build_unet(shape: UnetShape, text_width: int, side: int) -> UNet2DConditionModel:
