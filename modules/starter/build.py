@@ -28,7 +28,7 @@ from modules.starter.export import (
 from modules.starter.judge import world_of
 from modules.starter.onward import Finished
 from modules.starter.recipe import LARGE, ONWARD, Build, Sizes
-from modules.starter.sheets import write_sheets
+from modules.starter.sheets import write_preview, write_sheets
 from modules.starter.tokenizer import write_tokenizer
 
 log = logging.getLogger(__name__)
@@ -145,7 +145,7 @@ def export_identity(build: Build, checkpoint: Path, judges: Path) -> None:
 
 
 def evaluate(build: Build, checkpoint: Path, judges: Path, count: int = 1000) -> None:
-    """Print the figures of the exported files, and write the sheets of samples."""
+    """Print the figures of the exported files, and write the sheets of samples and the preview."""
     model = build_checkpoint(checkpoint, BuildOptions(half=False), family="Stable Diffusion 1.x")
     judge = load_judge(judges / "judge.safetensors")
     exam = Exam(
@@ -163,6 +163,7 @@ def evaluate(build: Build, checkpoint: Path, judges: Path, count: int = 1000) ->
     log.info(line, figures.demo, figures.psnr, figures.ranking)
     log.info("what single words do:\n\n%s\n", figures.effects())
     write_sheets(model, exam.recipe, SHEETS)
+    write_preview(model, exam.recipe, checkpoint.with_suffix(".preview.png"))
 
 
 if __name__ == "__main__":

@@ -70,6 +70,11 @@ def write_astronauts(model: Built, recipe: Recipe, path: Path) -> None:
     _save(sheet([generate(model, ASTRONAUTS, [ASTRONAUT_SEED] * len(ASTRONAUTS), loud)], 2), path)
 
 
+def write_preview(model: Built, recipe: Recipe, path: Path) -> None:
+    """What the page shows of the model before it is loaded: the demo prompt, with the page's usual scale."""
+    Image.fromarray(generate(model, [full_caption(SHOWN[0])], [1], replace(recipe, scale=7.0))[0]).save(path)
+
+
 def write_sheets(model: Built, recipe: Recipe, folder: Path) -> None:
     """All of them, as `starter-*.png`."""
     folder.mkdir(parents=True, exist_ok=True)

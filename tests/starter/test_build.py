@@ -167,6 +167,8 @@ def test_evaluating_prints_and_draws_the_sheets(files, tiny, tmp_path, monkeypat
     assert "| subject |" in caplog.text
     assert "| cute |" in caplog.text
     assert len(list(tmp_path.glob("starter-*.png"))) == 4
+    with Image.open(files / "starter.preview.png") as preview:
+        assert preview.size == (64, 64)
 
 
 def test_couples_are_of_two_kinds():
