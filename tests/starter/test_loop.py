@@ -1,5 +1,6 @@
 """The training loop: a killed training goes on and ends with the very same bits."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -177,6 +178,13 @@ def test_the_time_ends_a_plan_before_its_steps(tmp_path, clock):
     state = torch.load(tmp_path / "part.checkpoint.pt", weights_only=True)
     assert state["step"] < 60
     assert state["elapsed"] >= 60
+
+
+def test_what_is_left_is_what_the_clock_leaves(tmp_path, clock, caplog):
+    with caplog.at_level("INFO", logger="modules.starter.loop"):
+        trained(tmp_path, steps=100_000, seconds=600, save_seconds=1e9, log_seconds=0)
+    left = [float(minutes) for minutes in re.findall(r"([\d.]+) minutes left", caplog.text)]
+    assert 0 <= left[-1] < left[0] <= 10
 
 
 def test_the_rate_falls_in_time(tmp_path):
