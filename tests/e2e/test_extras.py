@@ -10,6 +10,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from modules.imaging.metadata import png_bytes, read_text
+from modules.starter.world import Spec, draw
 
 pytestmark = pytest.mark.e2e
 
@@ -180,17 +181,19 @@ def test_a_model_that_cannot_describe_says_what_to_do(extras, files):
     expect(extras.get_by_role("button", name="Describe")).not_to_be_visible()
 
 
-def test_a_picture_is_described(browser, tmp_path, files):
+def test_a_picture_is_described(browser, tmp_path):
+    drawn, _ = draw(Spec(subject="cat", colour="red", place="in space"), 5)
+    drawn.save(tmp_path / "cat.png")
     (tmp_path / "data").mkdir()
     with serving(tmp_path / "data") as served:
         visitor = Visitor(browser, served)
         page = visitor.open()
         page.evaluate("atelier.openTab('extras')")
         page.locator("#extras_image input[type=file]").first.wait_for(state="attached")
-        add(page, files / "three.png")
+        add(page, tmp_path / "cat.png")
         page.get_by_role("button", name="Describe").click()
         text = page.locator("#extras_image .ax-text")
-        expect(text).to_have_text(re.compile("^an? .* (in|on) "), timeout=1000 * PATIENCE)
+        expect(text).to_have_text(re.compile("red cat.* in space"), timeout=1000 * PATIENCE)
         said = text.inner_text()
         page.get_by_role("button", name="Use as prompt").click()
         expect(page.locator("#txt2img_prompt textarea")).to_have_value(said)

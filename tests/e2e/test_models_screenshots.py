@@ -15,17 +15,17 @@ from modules.core.flags import ROOT
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 LOOKS = {"models-1440": DESK | {"color_scheme": "light"}, "models-390": PHONE | {"color_scheme": "light"}}
-NAMES = (
+NAMES = (  # of what the columns of the sheet show
     "Astronauts",
-    "Beach",
+    "Beach dogs",
     "Chicks",
     "Fish",
-    "Machines",
+    "City robots",
     "Snow cars",
-    "Snow cats",
-    "Space robots",
-    "Strokes",
-    "Strokes 2",
+    "Crowned rabbits",
+    "Spotted teapots",
+    "Painted bears",
+    "Cinematic houses",
 )
 
 
