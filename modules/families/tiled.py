@@ -74,27 +74,32 @@ def starts(length: int, grid: Grid, multiple: int = 1) -> list[int]:
 
 
 def together(pieces: Iterator[tuple[int, int, Tensor]], size: tuple[int, int], grid: Grid) -> Tensor:
-    """The tiles, each weighted by how far from its edges a place is."""
-    whole, weights = None, torch.zeros(size)
+    """The tiles, each weighted by how far from its edges a place is; in float32, float16 has no such small weights."""
+    whole, weights, kind = None, torch.zeros(size), torch.float32
     for y, x, piece in pieces:
         if whole is None:
-            whole, weights = piece.new_zeros((*piece.shape[:2], *size)), weights.to(piece)
+            whole, kind = piece.new_zeros((*piece.shape[:2], *size), dtype=torch.float32), piece.dtype
+            weights = weights.to(piece.device)
         top, left = round(y * grid.scale), round(x * grid.scale)
         rows, columns = slice(top, top + piece.shape[-2]), slice(left, left + piece.shape[-1])
         weight = _weight(piece, round(grid.overlap * grid.scale))
         whole[..., rows, columns] += piece * weight
         weights[rows, columns] += weight
     assert whole is not None
-    return whole / weights
+    return (whole / weights).to(kind)
 
 
 def _weight(piece: Tensor, fade: int) -> Tensor:
-    """(h, w): 1 inside, falling to nearly 0 at the edges, also at those of the picture, where no other tile is."""
+    """(h, w): 1 inside, falling to nearly 0 at the edges, also at those of the picture, where no other tile is.
+
+    It falls smoothly at both ends (3 t² - 2 t³): the outermost places of a tile, the wrongest, must not show.
+    """
     down, across = (
         ((torch.minimum(torch.arange(side), torch.arange(side).flip(0)) + 0.5) / max(fade, 1)).clamp(max=1.0)
         for side in piece.shape[-2:]
     )
-    return (down[:, None] * across).to(piece)
+    down, across = (t * t * (3 - 2 * t) for t in (down, across))
+    return (down[:, None] * across).to(piece.device)
 
 
 # The whole picture's means and deviations in every tile ----------------------------------------------------------------

@@ -26,6 +26,7 @@ from modules.starter.export import (
     export_clip,
 )
 from modules.starter.judge import world_of
+from modules.starter.loop import taken
 from modules.starter.onward import Finished
 from modules.starter.recipe import LARGE, ONWARD, Build, Sizes
 from modules.starter.sheets import write_preview, write_sheets
@@ -76,9 +77,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stage", choices=STAGES, help="only this stage; default: all, in order")
     parser.add_argument("--evaluate", dest="stage", action="store_const", const="evaluate", help="only measure")
-    parser.add_argument(
-        "--work", type=Path, default=ROOT / "outputs" / "starter-build", help="folder for unfinished parts"
-    )
+    parser.add_argument("--work", type=Path, help="folder for unfinished parts")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     sizes = parser.add_mutually_exclusive_group()
     sizes.add_argument(
@@ -89,7 +88,7 @@ def _options() -> argparse.Namespace:
         dest="sizes",
         action="store_const",
         const=ONWARD,
-        help="go on from the model in the repository; give a work folder of its own",
+        help="go on from the model in the repository",
     )
     parser.set_defaults(sizes=Sizes())
     parser.add_argument(
@@ -100,7 +99,10 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--prompts", type=int, default=1000, help="how many prompts to evaluate with")
     parser.add_argument("--early", action="store_true", help="write an early checkpoint each time the U-Net is saved")
-    return parser.parse_args()
+    options = parser.parse_args()
+    name = "starter-onward" if options.sizes is ONWARD else "starter-build"  # one's checkpoints are not the other's
+    options.work = options.work or ROOT / "outputs" / name
+    return options
 
 
 def run_stage(stage: str, build: Build, prompts: int = 1000) -> None:
@@ -126,7 +128,7 @@ def export(build: Build, checkpoint: Path, judges: Path) -> None:
     unet, autoencoder = build.unet, build.autoencoder
     figures = {
         "seed": str(sizes.seed),
-        "steps": json.dumps(build.taken()),
+        "steps": json.dumps(taken(build.folder)),
         "began": "from a finished model" if build.begin else "from nothing",
         "versions": json.dumps({name: version(name) for name in ("torch", "diffusers", "transformers", "pillow")}),
     }

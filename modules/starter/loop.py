@@ -208,11 +208,10 @@ class _Progress:
         now = time.monotonic()
         if now - self.logged > self.plan.log_seconds or reached >= self.plan.steps:
             speed = (step - self.first) / (now - self.started)
-            steps = self.plan.steps
-            share = max(0.0, 1 - reached / steps)
-            left = min(share * steps / speed, share * self.plan.seconds if share else 0) / 60
+            share = max(0.0, 1 - reached / self.plan.steps)
+            left = share * min(self.plan.steps / speed, self.plan.seconds) / 60
             line = "%s: step %d of %d, loss %.4f, %.2f steps/s, %.1f minutes left"
-            log.info(line, self.plan.name, step, steps, self.loss, speed, left)
+            log.info(line, self.plan.name, step, self.plan.steps, self.loss, speed, left)
             self.logged = now
 
     def is_time_to_save(self, reached: int) -> bool:

@@ -27,7 +27,7 @@ from modules.starter.drawing import Recipe, generate, sheet
 from modules.starter.export import Parts, export_checkpoint
 from modules.starter.identity import ANSWERS, IdentityShape, figures, lessons, train_identity
 from modules.starter.judge import JudgeShape, judged_figures, slot_words, train_judge
-from modules.starter.loop import CPU, Average, Plan, save_atomically, taken
+from modules.starter.loop import CPU, Average, Plan, save_atomically
 from modules.starter.onward import Finished
 from modules.starter.pictures import Bytes, Gallery, open_pictures
 from modules.starter.sheets import SHOWN
@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """How large everything is. The defaults are those of the second version (docs/starter.md); tests use tiny ones."""
+    """How large everything is. The defaults make a model of the second version's sizes (docs/starter.md); tests use tiny ones."""
 
     words: Vocabulary = FULL
     size: int = 128
@@ -91,7 +91,8 @@ ONWARD = Sizes(  # from a finished model: the third version from the second
 class Build:
     """One build in one folder. A part is trained, or goes on training, or is only loaded, when it is first asked for.
 
-    begin: what the parts are before they train; None for new ones.  early: where to keep an early checkpoint while the U-Net trains; None for nowhere.
+    begin: what the parts are before they train; None for new ones.  early: where to keep an early checkpoint while the
+    U-Net trains; None for nowhere.
     """
 
     sizes: Sizes
@@ -242,10 +243,6 @@ class Build:
         if not path.exists():
             save_atomically({"sharpening": sharpening_of(self.text_encoder, self.texts[:512, 0])}, path)
         return torch.load(path, weights_only=True)["sharpening"]
-
-    def taken(self) -> dict[str, int]:
-        """The steps of each part so far."""
-        return taken(self.folder)
 
     @property
     def latent_side(self) -> int:

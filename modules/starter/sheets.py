@@ -9,10 +9,11 @@ from PIL import Image
 from modules.families.built import Built
 from modules.starter.autoencoder import restore
 from modules.starter.drawing import Recipe, generate, sheet
+from modules.starter.evaluate import DEMO
 from modules.starter.world import Spec, draw, full_caption
 
 SHOWN = (
-    Spec(subject="cat", colour="red", place="in space", wear="astronaut helmet"),
+    DEMO,
     Spec(subject="dog", colour="white", place="on the beach", wear="hat", wear_colour="red"),
     Spec(subject="bird", colour="yellow", place="on the grass"),
     Spec(subject="fish", colour="orange", place="in the ocean"),
@@ -72,7 +73,7 @@ def write_astronauts(model: Built, recipe: Recipe, path: Path) -> None:
 
 def write_preview(model: Built, recipe: Recipe, path: Path) -> None:
     """What the page shows of the model before it is loaded: the demo prompt, with the page's usual scale."""
-    Image.fromarray(generate(model, [full_caption(SHOWN[0])], [1], replace(recipe, scale=7.0))[0]).save(path)
+    Image.fromarray(generate(model, [full_caption(DEMO)], [1], replace(recipe, scale=7.0))[0]).save(path)
 
 
 def write_sheets(model: Built, recipe: Recipe, folder: Path) -> None:

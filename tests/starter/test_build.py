@@ -20,6 +20,7 @@ from modules.starter.build import STAGES, evaluate, export, run_stage
 from modules.starter.clip import contrastive_loss, text_features, tokens_of
 from modules.starter.drawing import Recipe, generate, sheet
 from modules.starter.evaluate import Exam, couple_specs, exam_specs, examine
+from modules.starter.loop import taken
 from modules.starter.onward import Finished
 from modules.starter.recipe import Build
 from modules.starter.sheets import write_sheets
@@ -102,7 +103,7 @@ def test_a_build_goes_on_from_a_finished_model(files, tiny, tmp_path, tmp_path_f
         sizes=replace(tiny.sizes, **none | {"unet_steps": 2}), folder=tmp_path_factory.mktemp("further"), begin=begin
     )
     assert not torch.equal(further.unet.conv_in.weight, onward.unet.conv_in.weight)
-    assert further.taken()["unet"] == 2
+    assert taken(further.folder)["unet"] == 2
 
 
 def test_the_file_says_how_long_it_was_trained(files, tiny):
