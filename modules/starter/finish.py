@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from random import Random
 
-from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
+from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
 from modules.starter.words import Colour
+
+PAPER: Colour = (250, 244, 230)
 
 
 def pattern(image: Image.Image, mask: Image.Image, kind: str, base: Colour, ink: Colour) -> None:
@@ -46,25 +48,44 @@ def texture(image: Image.Image, mask: Image.Image, rng: Random) -> None:
 
 
 def painting(image: Image.Image) -> Image.Image:
-    return ImageOps.posterize(image.filter(ImageFilter.ModeFilter(7)), 5).filter(ImageFilter.SMOOTH)
+    """Watercolour: flat washes that thin out towards the edges of the paper."""
+    side = image.width
+    washes = image.filter(ImageFilter.ModeFilter(5)).filter(ImageFilter.SMOOTH)
+    bare = Image.radial_gradient("L").resize((side, side)).point(lambda v: 40 + max(0, min(200, round((v - 120) * 2))))
+    washes.paste(PAPER, mask=bare)
+    return washes
 
 
 def sketch(image: Image.Image) -> Image.Image:
+    """Soft pencil on paper."""
     grey = ImageOps.autocontrast(image.convert("L"))
-    lines = ImageOps.invert(grey.filter(ImageFilter.FIND_EDGES)).point(lambda v: max(0, min(255, round(v * 1.5 - 120))))
-    return ImageChops.multiply(lines, grey.point(lambda v: 200 + v // 5)).convert("RGB")
+    lines = _edges(grey).point(lambda v: 255 - min(190, round(v * 2)))
+    shades = grey.filter(ImageFilter.GaussianBlur(image.width / 128)).point(lambda v: 176 + round(v * 0.31))
+    return ImageChops.multiply(lines, shades).convert("RGB")
+
+
+def _edges(grey: Image.Image) -> Image.Image:
+    """Soft lines, one to two pixels wide after reduction, where the brightness changes; none around the picture."""
+    side = grey.width
+    edges = grey.filter(ImageFilter.FIND_EDGES)
+    inside = Image.new("L", grey.size)
+    inside.paste(edges.crop((2, 2, side - 2, side - 2)), (2, 2))
+    return inside.filter(ImageFilter.GaussianBlur(side / 220))
 
 
 def pixel_art(image: Image.Image) -> Image.Image:
-    small = image.resize((32, 32), Image.Resampling.BOX).quantize(24, dither=Image.Dither.NONE).convert("RGB")
-    return small.resize(image.size, Image.Resampling.NEAREST)
+    """32 x 32 large pixels in the few loud colours of an old console."""
+    small = ImageEnhance.Color(image.resize((32, 32), Image.Resampling.BOX)).enhance(1.5)
+    loud = ImageEnhance.Contrast(small).enhance(1.2).quantize(12, dither=Image.Dither.NONE).convert("RGB")
+    return loud.resize(image.size, Image.Resampling.NEAREST)
 
 
 def illustration(image: Image.Image) -> Image.Image:
-    edges = image.convert("L").filter(ImageFilter.FIND_EDGES).point(lambda v: 255 * (v > 60))
-    flat = ImageOps.posterize(image, 3)
-    flat.paste((30, 24, 40), mask=edges)
-    return flat
+    """Bright, with a broad dark contour around everything."""
+    bright = ImageEnhance.Color(image).enhance(1.3)
+    lines = _edges(image.convert("L")).point(lambda v: min(230, max(0, round((v - 16) * 4))))
+    bright.paste((30, 24, 40), mask=lines)
+    return bright
 
 
 def cinematic(image: Image.Image) -> Image.Image:

@@ -30,6 +30,7 @@ from modules.starter.judge import JudgeShape, judged_figures, slot_words, train_
 from modules.starter.loop import CPU, Average, Plan, save_atomically
 from modules.starter.onward import Finished
 from modules.starter.pictures import Bytes, Gallery, open_pictures
+from modules.starter.rivals import colours_of
 from modules.starter.sheets import SHOWN
 from modules.starter.texts import open_texts
 from modules.starter.unet import Examples, UnetShape, build_unet, halved, sharpen, sharpening_of, train_unet
@@ -78,12 +79,13 @@ LARGE = Sizes(  # for a data-centre GPU: see docs/starter.md
     seconds={"autoencoder": 480, "decoder": 100, "clip": 80, "judge": 110, "halved": 120, "unet": 420, "identity": 60},
 )
 
-ONWARD = Sizes(  # from a finished model: the third version from the second
+ONWARD = Sizes(  # from a finished model: the fourth version from the third; another sitting wants another seed
+    seed=4,
     autoencoder_steps=20_000,
     judge_steps=6_000,
     halved_steps=0,
     unet_steps=20_000,
-    seconds={"autoencoder": 1_680, "judge": 600, "unet": 3_720},
+    seconds={"autoencoder": 480, "clip": 330, "judge": 1_200, "unet": 4_260},
 )
 
 
@@ -101,7 +103,7 @@ class Build:
     device: torch.device = CPU
     begin: Finished | None = None
     early: Path | None = None
-    save_seconds: float = 300.0
+    save_seconds: float = 600.0
 
     def plan(self, name: str, steps: int, rate: float, **more: float) -> Plan:
         """more: of `muon`, `falling`, `average`."""
@@ -146,7 +148,8 @@ class Build:
         model = build_autoencoder(self.sizes.autoencoder, self.sizes.size)
         if self.begin:
             self.begin.fill_autoencoder(model)
-        plan = self.plan("autoencoder", self.sizes.autoencoder_steps, 1e-3, muon=5e-3, falling=0.3)
+        falling = 1.0 if self.begin else 0.3  # what it restores well already is not unlearned at a high rate first
+        plan = self.plan("autoencoder", self.sizes.autoencoder_steps, 1e-3, muon=5e-3, falling=falling)
         train_autoencoder(plan, self.sizes.autoencoder, model, self.pictures)
         latents = encode_all(model, self.pictures[:512], device=self.device)
         model.register_to_config(scaling_factor=round(1 / float(latents.std()), 5))
@@ -175,10 +178,11 @@ class Build:
 
     @cached_property
     def clip(self) -> CLIPModel:
-        if self.begin:
-            return self.begin.clip()  # what the U-Net has learned to read stays as it is
         torch.manual_seed(self.sizes.seed + 1)
-        model = build_clip(self.sizes.clip, self.sizes.size)
+        model = self.begin.clip() if self.begin else build_clip(self.sizes.clip, self.sizes.size)
+        model.requires_grad_(True)
+        if self.begin:
+            model.text_model.requires_grad_(False)  # what the U-Net has learned to read stays as it is
         train_clip(self.plan("clip", self.sizes.clip_steps, 1e-3), self.sizes.clip, model, self.pictures, self.texts)
         return model.requires_grad_(False)
 
@@ -214,6 +218,7 @@ class Build:
             gallery=self.gallery,
             latents=self.latents.float() * self.first_autoencoder.config["scaling_factor"],
             texts=self.texts,
+            colours=colours_of(self.gallery, len(self.latents), self.tokenizer),
             text_encoder=self.text_encoder,
             sharpening=self.sharpening,
         )
@@ -234,7 +239,10 @@ class Build:
         return model
 
     def _unet_plan(self, name: str, steps: int) -> Plan:
-        return self.plan(name, steps, 1e-3, muon=4e-3, falling=0.4)
+        onward = (
+            {"falling": 0.6, "average": 0.996} if self.begin else {"falling": 0.4}
+        )  # fewer steps, and no new ground
+        return self.plan(name, steps, 1e-3, muon=4e-3, **onward)
 
     @cached_property
     def sharpening(self) -> Tensor:

@@ -1,6 +1,6 @@
 """The starter model's U-Net: noise prediction on latents. Ho et al. 2020, arXiv:2006.11239; Rombach et al. 2022.
 
-Loss weights are those of min-SNR: Hang et al. 2023, arXiv:2303.09556, with gamma 5.
+Loss weights are those of min-SNR: Hang et al. 2023, arXiv:2303.09556, with gamma 2.
 """
 
 from collections.abc import Callable
@@ -15,13 +15,16 @@ from torch import Generator, Tensor
 from torch.nn.functional import avg_pool2d
 from transformers import CLIPTextModel
 
+from modules.diffusion.conditioning import multiply
 from modules.starter.clip import CONTEXT, END, START, chosen
 from modules.starter.loop import CPU, Average, LossAt, Plan, mixed, train
 from modules.starter.pictures import Gallery
+from modules.starter.rivals import Colours, with_rivals
 from modules.starter.spec import often
 
 STEPS = 1000
 BETAS = (0.00085, 0.012)
+NOISY = 750  # from this step on little is learned: the noise hides all but the place
 SMALLEST = 0.003  # share of the mean second moment below which a direction of the text states is noise
 
 
@@ -31,6 +34,7 @@ class UnetShape:
     diffusers' misnamed `attention_head_dim` means.
 
     batch: samples of one shard of a training step; halved_batch: the same on latents of half the side.
+    rivals: share of captions that name a second colour, see `starter/rivals.py`.
     """
 
     channels: tuple[int, ...] = (96, 192, 224)
@@ -41,7 +45,8 @@ class UnetShape:
     batch: int = 32
     halved_batch: int = 128
     caption_dropout: float = 0.1
-    gamma: float = 5.0
+    rivals: float = 0.15
+    gamma: float = 2.0
 
     @property
     def for_halves(self) -> "UnetShape":
@@ -52,12 +57,14 @@ class UnetShape:
 class Examples:
     """What the U-Net learns from. latents: of the gallery's first pictures, (n, 4, h, w), scaled to unit variance.
 
-    texts: token ids of their captions, (n, variants, 77).  sharpening: see `sharpening_of`, (d, d).
+    texts: token ids of their captions, (n, variants, 77).  colours: see `starter/rivals.py`.  sharpening: see
+    `sharpening_of`, (d, d).
     """
 
     gallery: Gallery
     latents: Tensor
     texts: Tensor
+    colours: Colours
     text_encoder: CLIPTextModel
     sharpening: Tensor
 
@@ -65,7 +72,7 @@ class Examples:
         """The same on this device."""
         if device == CPU:
             return self
-        moved = {name: getattr(self, name).to(device) for name in ("latents", "texts", "sharpening")}
+        moved = {name: getattr(self, name).to(device) for name in ("latents", "texts", "colours", "sharpening")}
         return replace(self, text_encoder=deepcopy(self.text_encoder).to(device), **moved)
 
     @cached_property
@@ -149,7 +156,7 @@ def unet_loss(shape: UnetShape, model: UNet2DConditionModel, examples: Examples)
 
     def loss_at(step: int, generator: Generator) -> Tensor:
         clean, text = _batch(shape, examples, generator)
-        t = torch.randint(0, STEPS, (len(clean),), generator=generator).to(device)
+        t = spread(len(clean), generator).to(device)
         noise = torch.randn(clean.shape, generator=generator).to(device)
         share = signal[t].view(-1, 1, 1, 1)
         noisy = (share.sqrt() * clean + (1 - share).sqrt() * noise).contiguous(memory_format=torch.channels_last)
@@ -161,14 +168,29 @@ def unet_loss(shape: UnetShape, model: UNet2DConditionModel, examples: Examples)
     return loss_at
 
 
+def spread(count: int, generator: Generator) -> Tensor:
+    """Steps of the noise for a batch, four of five below `NOISY`: what words decide is decided there, see docs/starter.md.
+
+    One at random from each of `count` equal parts of the range, so that every batch sees all of it.
+
+    >>> spread(10, Generator().manual_seed(1)).tolist()
+    [71, 119, 225, 350, 377, 543, 599, 726, 821, 929]
+    """
+    shares = (torch.arange(count) + torch.rand(count, generator=generator)) / count
+    below, above = shares / 0.8 * NOISY, NOISY + (shares - 0.8) / 0.2 * (STEPS - NOISY)
+    return torch.where(shares < 0.8, below, above).long().clamp(max=STEPS - 1)
+
+
 def _batch(shape: UnetShape, examples: Examples, generator: Generator) -> tuple[Tensor, Tensor]:
-    """Latents (b, 4, h, w) and text embeddings (b, 77, d), some of the empty caption."""
+    """Latents (b, 4, h, w) and text embeddings (b, 77, d), some of the empty caption, some of two colours."""
     device = examples.latents.device
     numbers = torch.multinomial(examples.weights, shape.batch, replacement=True, generator=generator).to(device)
-    ids = chosen(examples.texts, numbers, generator)
+    plain = chosen(examples.texts, numbers, generator)
+    ids, weights = with_rivals(plain, examples.colours.of[numbers], examples.colours.all, shape.rivals, generator)
     dropped = torch.rand(shape.batch, generator=generator).to(device) < shape.caption_dropout
     empty = torch.tensor([START, *[END] * (CONTEXT - 1)], device=device)
-    return examples.latents[numbers].float(), embed(examples, torch.where(dropped[:, None], empty, ids))
+    states = embed(examples, torch.where(dropped[:, None], empty, ids))
+    return examples.latents[numbers].float(), multiply(states, torch.where(dropped[:, None], 1.0, weights))
 
 
 @torch.no_grad()

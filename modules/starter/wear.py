@@ -13,51 +13,52 @@ def hat(pen: Pen, head: Head, look: Look) -> None:
     """A top hat with a ribbon."""
     brim, w = head.y - head.ry * 0.78, head.rx
     with pen.outlined(look.outline, look.width):
-        pen.box((head.x - 0.58 * w, brim - 0.23, head.x + 0.58 * w, brim), 0.025, look.base)
-        pen.box((head.x - 0.98 * w, brim - 0.035, head.x + 0.98 * w, brim + 0.03), 0.03, look.base)
-    pen.box((head.x - 0.58 * w, brim - 0.09, head.x + 0.58 * w, brim - 0.04), 0, look.dark)
+        pen.box((head.x - 0.68 * w, brim - 0.27, head.x + 0.68 * w, brim), 0.025, look.base)
+        pen.box((head.x - 1.12 * w, brim - 0.045, head.x + 1.12 * w, brim + 0.035), 0.03, look.base)
+    pen.box((head.x - 0.68 * w, brim - 0.1, head.x + 0.68 * w, brim - 0.05), 0, look.dark)
 
 
 def scarf(pen: Pen, head: Head, look: Look) -> None:
     y = head.y + head.ry * 0.98
     with pen.outlined(look.outline, look.width):
-        pen.box((head.x + 0.05, y, head.x + 0.16, y + 0.22), 0.02, look.dark)
-        pen.box((head.x - 0.2, y - 0.045, head.x + 0.2, y + 0.055), 0.05, look.base)
+        pen.box((head.x + 0.06, y, head.x + 0.21, y + 0.3), 0.02, look.base)
+        pen.box((head.x - 0.27, y - 0.07, head.x + 0.27, y + 0.08), 0.07, look.base)
+    pen.box((head.x + 0.06, y + 0.19, head.x + 0.21, y + 0.23), 0, look.dark)
 
 
 def bow(pen: Pen, head: Head, look: Look) -> None:
     y = head.y + head.ry * 1.02
     with pen.outlined(look.outline, look.width):
         for side in (-1, 1):
-            pen.polygon([(head.x, y), (head.x + side * 0.17, y - 0.09), (head.x + side * 0.17, y + 0.09)], look.base)
-        pen.ellipse(head.x, y, 0.04, 0.045, look.dark)
+            pen.polygon([(head.x, y), (head.x + side * 0.27, y - 0.14), (head.x + side * 0.27, y + 0.14)], look.base)
+        pen.ellipse(head.x, y, 0.055, 0.065, look.dark)
 
 
 def glasses(pen: Pen, head: Head, look: Look) -> None:
     y = head.y - head.ry * 0.05
     for side in (-1, 1):
         x = head.x + side * head.rx * 0.42
-        for r, colour in ((0.105, INK), (0.08, (226, 244, 250))):
+        for r, colour in ((0.135, INK), (0.095, (226, 244, 250))):
             pen.ellipse(x, y, r, r, colour)
-        pen.ellipse(x, y + 0.01, 0.042, 0.048, INK)
-    pen.stroke([(head.x - 0.03, y - 0.02), (head.x + 0.03, y - 0.02)], 0.022, INK)
+        pen.ellipse(x, y + 0.01, 0.045, 0.05, INK)
+    pen.stroke([(head.x - 0.03, y - 0.02), (head.x + 0.03, y - 0.02)], 0.04, INK)
 
 
 def crown(pen: Pen, head: Head, look: Look) -> None:
-    y, w = head.y - head.ry * 0.72, head.rx * 0.68
+    y, w = head.y - head.ry * 0.68, head.rx * 0.76
     peaks = [
         (-w, y),
-        (-w * 1.1, y - 0.19),
-        (-w * 0.5, y - 0.09),
-        (0, y - 0.22),
-        (w * 0.5, y - 0.09),
-        (w * 1.1, y - 0.19),
+        (-w * 1.1, y - 0.23),
+        (-w * 0.5, y - 0.12),
+        (0, y - 0.27),
+        (w * 0.5, y - 0.12),
+        (w * 1.1, y - 0.23),
         (w, y),
     ]
     with pen.outlined(INK, look.width):
         pen.polygon([(head.x + x, py) for x, py in peaks], GOLD)
     for dx, gem in ((-0.5, (226, 60, 70)), (0, (70, 120, 230)), (0.5, (226, 60, 70))):
-        pen.ellipse(head.x + dx * w, y - 0.04, 0.026, 0.026, gem)
+        pen.ellipse(head.x + dx * w, y - 0.055, 0.032, 0.032, gem)
 
 
 def helmet(pen: Pen, head: Head, look: Look) -> None:

@@ -14,7 +14,7 @@ from modules.starter.captions import caption, full_caption
 from modules.starter.finish import STYLES, pattern, texture
 from modules.starter.look import MOODS, Head, Look, look_of
 from modules.starter.marks import mark
-from modules.starter.pen import Pen
+from modules.starter.pen import Pen, darker, lighter
 from modules.starter.places import paint_place
 from modules.starter.spec import Spec, is_held_out, random_spec
 from modules.starter.wear import put_on
@@ -125,10 +125,10 @@ def _spots(spec: Spec, rng: Random) -> list[Spot]:
 def _pair(relation: str, alone: Spot, rng: Random) -> list[Spot]:
     """Two subjects, the first `relation` of the second."""
     if relation in STACKED:
-        upper, lower = (Spot(x=alone.x, feet=feet, height=alone.height * 0.66) for feet in (0.47, 0.96))
+        upper, lower = (Spot(x=alone.x, feet=feet, height=alone.height * 0.7) for feet in (0.48, 0.97))
         return [upper, lower] if relation == "above" else [lower, upper]
     first_is_left = relation == "left of" or (relation == "next to" and rng.random() < 0.5)
-    return [replace(alone, x=x, height=alone.height * 0.66) for x in ((0.27, 0.73) if first_is_left else (0.73, 0.27))]
+    return [replace(alone, x=x, height=alone.height * 0.7) for x in ((0.26, 0.74) if first_is_left else (0.74, 0.26))]
 
 
 def _draw_subject(image: Image.Image, spec: Spec, spot: Spot, rng: Random) -> dict[str, Image.Image]:
@@ -156,9 +156,14 @@ def _draw_subject(image: Image.Image, spec: Spec, spot: Spot, rng: Random) -> di
 def _decorate(image: Image.Image, pen: Pen, spec: Spec, look: Look, head: Head) -> None:
     """Pattern and identity marks."""
     if spec.pattern != "plain":
-        pattern(image, pen.mask, spec.pattern, look.base, look.light if sum(look.base) < 380 else look.dark)
+        pattern(image, pen.mask, spec.pattern, look.base, _ink(look.base))
     if spec.identity is not None:
         mark(pen, look, head, spec.subject, spec.identity)
+
+
+def _ink(base: Colour) -> Colour:
+    """What stands out from a colour and is still a shade of it: with less contrast a pattern is lost in the latents."""
+    return lighter(base, 0.55) if sum(base) < 380 else darker(base, 0.45)
 
 
 def _look(spec: Spec, rng: Random, side: int) -> Look:

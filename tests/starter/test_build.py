@@ -94,16 +94,22 @@ def test_a_second_build_in_the_same_folder_trains_nothing_again(files, tiny, mon
 
 def test_a_build_goes_on_from_a_finished_model(files, tiny, tmp_path, tmp_path_factory):
     begin = Finished(checkpoint=files / "starter.safetensors", judges=files)
-    none = {f"{name}_steps": 0 for name in ("autoencoder", "decoder", "judge", "unet")}
+    none = {f"{name}_steps": 0 for name in ("autoencoder", "decoder", "clip", "judge", "unet")}
     onward = Build(sizes=replace(tiny.sizes, **none), folder=tmp_path, begin=begin)
     for part in ("unet", "autoencoder", "judge", "clip"):
         ours, theirs = (dict(getattr(build, part).named_parameters()) for build in (onward, tiny))
         assert all(torch.allclose(ours[name], theirs[name], atol=2e-3) for name in theirs), part
     further = Build(
-        sizes=replace(tiny.sizes, **none | {"unet_steps": 2}), folder=tmp_path_factory.mktemp("further"), begin=begin
+        sizes=replace(tiny.sizes, **none | {"unet_steps": 2, "clip_steps": 2}),
+        folder=tmp_path_factory.mktemp("further"),
+        begin=begin,
     )
     assert not torch.equal(further.unet.conv_in.weight, onward.unet.conv_in.weight)
-    assert taken(further.folder)["unet"] == 2
+    assert taken(further.folder) == taken(onward.folder) | {"unet": 2, "clip": 2}
+    clips = further.clip, onward.clip
+    assert not torch.equal(*(clip.visual_projection.weight for clip in clips))
+    towers = (clip.text_model.state_dict() for clip in clips)  # what the U-Net reads stays as it was
+    assert all(torch.equal(a, b) for a, b in zip(*(tower.values() for tower in towers), strict=True))
 
 
 def test_the_file_says_how_long_it_was_trained(files, tiny):
@@ -239,7 +245,7 @@ def test_a_sheet_has_a_column_for_every_word(exam, tmp_path):
 
 def test_rare_things_are_shown_more_often(tiny):
     dressed = [bool(tiny.gallery.spec(n).wear) for n in range(len(tiny.latents))]
-    assert tiny.examples.weights.tolist() == [3.0 if one else 1.0 for one in dressed]
+    assert tiny.examples.weights.tolist() == [4.0 if one else 1.0 for one in dressed]
 
 
 def test_sharpened_states_show_small_differences_better(tiny):

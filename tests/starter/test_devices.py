@@ -14,6 +14,7 @@ from modules.starter.autoencoder import AutoencoderShape, build_autoencoder
 from modules.starter.clip import CONTEXT, ClipShape, build_clip, text_encoder_of
 from modules.starter.loop import CPU
 from modules.starter.pictures import Gallery
+from modules.starter.rivals import NONE, Colours
 from modules.starter.unet import Examples, UnetShape, build_unet
 from modules.starter.world import FIRST
 
@@ -69,6 +70,7 @@ def test_the_unet_learns_elsewhere():
         gallery=Gallery(words=FIRST, count=4, size=64),
         latents=torch.zeros(4, 4, 8, 8),
         texts=texts(CPU),
+        colours=Colours(of=torch.tensor([5, 6, 7, NONE]), all=torch.tensor([5, 6, 7])),
         text_encoder=text_encoder,
         sharpening=torch.eye(32),
     )

@@ -1,6 +1,7 @@
 """The starter model in the repository: its file, and that its pictures show what was asked for."""
 
 import json
+from dataclasses import replace
 from random import Random
 
 import numpy as np
@@ -18,11 +19,12 @@ from modules.families.single_file import load
 from modules.starter.autoencoder import psnr, restore, to_tensor
 from modules.starter.clip import Pairs, ranking
 from modules.starter.drawing import Recipe, generate
+from modules.starter.effects import PLAIN, weighted
 from modules.starter.evaluate import DEMO
 from modules.starter.export import LARGEST_FILE
 from modules.starter.judge import accuracy, world_of
 from modules.starter.pictures import Gallery
-from modules.starter.world import draw, full_caption, random_spec
+from modules.starter.world import Spec, draw, full_caption, random_spec
 
 SEED = 9_000_000  # of pictures that training has not seen
 
@@ -107,16 +109,15 @@ def test_text_states_have_a_mean_that_weights_can_be_scaled_by(model):
 def test_the_judge_reads_drawn_pictures(judge, drawn):
     specs, pictures = drawn
     shares = rates(judge, pictures, specs)
-    assert min(shares["subject"], shares["place"], shares["wear"]) >= 0.95
-    assert shares["colour"] >= 0.9
+    assert min(shares.values()) >= 0.95, shares
 
 
 def test_the_autoencoder_gives_back_what_the_judge_reads(model, judge, drawn):
     specs, pictures = drawn
     restored = restore(model.vae, pictures[:50])
-    assert psnr(restored, pictures[:50]) >= 22
+    assert psnr(restored, pictures[:50]) >= 25
     shares = rates(judge, restored, specs[:50])
-    assert min(shares["subject"], shares["place"]) >= 0.85
+    assert min(shares["subject"], shares["place"], shares["style"]) >= 0.9, shares
 
 
 def test_clip_finds_the_right_caption_among_a_hundred(model, judges, drawn, words):
@@ -127,7 +128,7 @@ def test_clip_finds_the_right_caption_among_a_hundred(model, judges, drawn, word
     gallery = Gallery(words=words, count=len(specs), size=128)
     pairs = Pairs(gallery=gallery, pictures=pictures, tokenizer=CLIPTokenizer.from_pretrained(model.tokenizer_folder))
     share = ranking(clip, pairs, list(range(100)), [full_caption(spec) for spec in specs])
-    assert share >= 0.6  # chance is 0.01
+    assert share >= 0.85  # chance is 0.01
 
 
 # The pictures ------------------------------------------------------------------------------------------------------------
@@ -137,7 +138,30 @@ def test_the_demo_prompt_shows_a_red_cat_in_a_helmet_in_space(model, judge):
     """The rate over eight seeds; docs/starter.md has the figure over 25."""
     pictures = generate(model, [full_caption(DEMO)] * 8, list(range(8)), Recipe(batch=8))
     shares = rates(judge, pictures, [DEMO] * 8)
-    # the first version often draws a dog under the helmet: chance is 0.17, docs/starter.md says how often it is right
-    expected = {"subject": 0.25, "colour": 0.75, "place": 0.75, "wear": 0.4}
+    expected = {"subject": 0.75, "colour": 0.75, "place": 0.75, "wear": 0.75}
     for slot, share in expected.items():
         assert shares[slot] >= share, f"{slot}: {shares[slot]:.2f} of eight pictures"
+
+
+def test_patterns_and_styles_are_drawn(model, judge):
+    """Three patterns and four styles, three pictures each; docs/starter.md has the figures over a thousand prompts."""
+    plain = Spec(subject="cat", colour="yellow", place="on the grass")
+    patterns = [replace(plain, pattern=pattern) for pattern in ("striped", "spotted", "checkered")]
+    styles = [replace(plain, style=style) for style in ("painting", "sketch", "illustration", "cinematic lighting")]
+    specs = [spec for spec in (*patterns, *styles) for _ in range(3)]
+    pictures = generate(model, [full_caption(spec) for spec in specs], list(range(len(specs))), Recipe(steps=12))
+    shares = {slot: score.right for slot, score in accuracy(judge, to_tensor(pictures), specs, named=True).items()}
+    assert min(shares["pattern"], shares["style"], shares["subject"]) >= 0.6, shares  # chance 0.25, 0.17, 0.07
+
+
+def test_a_weight_decides_between_two_colours(model, judge):
+    """Six prompts of two colours, each with "red" weighted little and much."""
+    red = judge.slots["colour"].index("red")
+
+    def sees_red(weight):
+        prompts = [weighted(spec, weight, red_first=n % 2 == 0) for n, spec in enumerate(PLAIN[:6])]
+        with torch.no_grad():
+            answers = judge(to_tensor(generate(model, prompts, list(range(6)), Recipe(steps=12))))
+        return float(answers["colour"].softmax(dim=1)[:, red].mean())
+
+    assert sees_red(1.6) > sees_red(0.5) + 0.1

@@ -194,6 +194,21 @@ def test_the_full_vocabulary_uses_every_word():
         assert set(wanted[slot]) <= {getattr(spec, slot) for spec in drawn}, slot
 
 
+def test_only_what_is_large_enough_wears_anything():
+    dressed = [spec for n in range(MANY) if (spec := random_spec(Random(n), FULL)).wear]
+    assert dressed
+    assert not [spec for spec in dressed if spec.count > 1 or spec.adjective == "small" or spec.other]
+
+
+@pytest.mark.parametrize("colour", FULL.colours)
+def test_patterns_stand_out(colour):
+    """A third of the brightest difference and more: fainter ones are lost in the autoencoder."""
+    spec = Spec(subject="vase", colour=colour, place="on the grass")
+    changed = np.abs(pixels(spec, 3) - pixels(replace(spec, pattern="striped"), 3)).max(axis=2)
+    assert changed.max() > 55
+    assert (changed > 40).mean() > 0.03
+
+
 def test_hats_have_another_colour_than_their_owner():
     drawn = [random_spec(Random(seed), FIRST) for seed in range(MANY)]
     hats = [spec for spec in drawn if spec.wear == "hat"]
