@@ -284,7 +284,7 @@ LORA = FULL | {  # as the preset "Try it (starter world)"
     "targets": "all linear and convolution",
     "learning_rate": 7e-4,
     "text_encoder_lr": 2e-3,
-    "max_train_steps": 300,
+    "max_train_steps": 450,
 }
 INVERSION = {
     "method": "textual_inversion",

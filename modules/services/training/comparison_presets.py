@@ -81,7 +81,7 @@ METHODS = Comparison(
             "learning_rate": 7e-4,
             "train_text_encoder": True,
             "text_encoder_lr": 2e-3,
-            "max_train_steps": 300,
+            "max_train_steps": 450,
         },
     },
 )
