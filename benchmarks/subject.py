@@ -41,6 +41,7 @@ from modules.families.built import BuildOptions, Built
 from modules.families.checkpoint import build
 from modules.families.judge import IdentityProbe, Judge, Signature, load_identity, load_judge
 from modules.prompts.tokens import Tokenizer
+from modules.services.training.comparison_presets import LORAS_OWN, TRY_IT
 from modules.starter.autoencoder import to_bytes, to_tensor
 from modules.starter.drawing import sheet
 from modules.starter.pictures import Bytes
@@ -277,15 +278,7 @@ FULL = {
     "num_class_images": 48,
     "mixed_precision": "no",
 }
-LORA = FULL | {  # as the preset "Try it (starter world)"
-    "method": "lora",
-    "rank": 8,
-    "alpha": 8.0,
-    "targets": "all linear and convolution",
-    "learning_rate": 7e-4,
-    "text_encoder_lr": 2e-3,
-    "max_train_steps": 450,
-}
+LORA = FULL | {name: TRY_IT[name] for name in LORAS_OWN}
 INVERSION = {
     "method": "textual_inversion",
     "num_vectors": 2,

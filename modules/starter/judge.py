@@ -22,7 +22,7 @@ from modules.starter.autoencoder import restore, to_tensor
 from modules.starter.clip import Pairs
 from modules.starter.loop import LossAt, Plan, mixed, train
 from modules.starter.pictures import Bytes, Gallery
-from modules.starter.spec import often
+from modules.starter.spec import is_seen, often
 from modules.starter.world import FIRST, FULL, Spec, Vocabulary, draw, random_spec
 
 log = logging.getLogger(__name__)
@@ -75,18 +75,6 @@ def answer(spec: Spec, slot: str) -> str:
     """
     word = getattr(spec, slot)
     return BACKGROUND if slot == "place" and word.endswith(" background") else word
-
-
-def is_seen(spec: Spec, slot: str) -> bool:
-    """Whether a picture can show this at all: a sketch has no colours, and of two things neither is *the* subject.
-
-    >>> sketch = Spec(subject="cat", colour="red", place="in space", style="sketch")
-    >>> is_seen(sketch, "colour"), is_seen(sketch, "place")
-    (False, True)
-    """
-    if slot in ("colour", "wear_colour") and spec.style == "sketch":
-        return False
-    return spec.other is None or slot in ("place", "style", "wear", "wear_colour")
 
 
 def is_named(spec: Spec, slot: str) -> bool:

@@ -239,10 +239,8 @@ class Build:
         return model
 
     def _unet_plan(self, name: str, steps: int) -> Plan:
-        onward = (
-            {"falling": 0.6, "average": 0.996} if self.begin else {"falling": 0.4}
-        )  # fewer steps, and no new ground
-        return self.plan(name, steps, 1e-3, muon=4e-3, **onward)
+        falling, average = (0.6, 0.996) if self.begin else (0.4, 0.999)  # onward: fewer steps, and no new ground
+        return self.plan(name, steps, 1e-3, muon=4e-3, falling=falling, average=average)
 
     @cached_property
     def sharpening(self) -> Tensor:

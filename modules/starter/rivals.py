@@ -11,6 +11,7 @@ from torch import Generator, Tensor
 from transformers import CLIPTokenizer
 
 from modules.starter.pictures import Gallery
+from modules.starter.spec import is_seen
 from modules.starter.words import COLOURS
 
 NONE = -1  # no token has this id
@@ -30,10 +31,10 @@ class Colours:
 
 
 def colours_of(gallery: Gallery, count: int, tokenizer: CLIPTokenizer) -> Colours:
-    """Of the gallery's first pictures. A sketch has no colour, and of two subjects neither has *the* colour."""
+    """Of the gallery's first pictures."""
     ids = {word: tokenizer(word).input_ids[1] for word in COLOURS}
     specs = [gallery.spec(n) for n in range(count)]
-    own = [NONE if spec.other or spec.style == "sketch" else ids[spec.colour] for spec in specs]
+    own = [ids[spec.colour] if is_seen(spec, "colour") else NONE for spec in specs]
     return Colours(of=torch.tensor(own), all=torch.tensor(list(ids.values())))
 
 

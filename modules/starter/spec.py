@@ -56,6 +56,18 @@ def is_held_out(spec: Spec) -> bool:
     )
 
 
+def is_seen(spec: Spec, slot: str) -> bool:
+    """Whether a picture can show this at all: a sketch has no colours, and of two things neither is *the* subject.
+
+    >>> sketch = Spec(subject="cat", colour="red", place="in space", style="sketch")
+    >>> is_seen(sketch, "colour"), is_seen(sketch, "place")
+    (False, True)
+    """
+    if slot in ("colour", "wear_colour") and spec.style == "sketch":
+        return False
+    return spec.other is None or slot in ("place", "style", "wear", "wear_colour")
+
+
 def often(spec: Spec) -> float:
     """How often a picture is shown, in times that of one of a plain thing.
 

@@ -13,12 +13,12 @@ from modules.starter.judge import (
     answer,
     both_seen,
     is_named,
-    is_seen,
     judged_figures,
     slot_words,
     targets,
     world_of,
 )
+from modules.starter.spec import is_seen
 from modules.starter.world import FIRST, FULL, Spec
 
 CAT = Spec(subject="cat", colour="red", place="in space", wear="hat", wear_colour="blue")

@@ -49,6 +49,17 @@ WITH_PRIOR: Mapping[str, Any] = {
     "class_steps": 12,
     "class_cfg_scale": 5.0,
 }
+TRY_IT = preset_values("Try it (starter world)")
+LORAS_OWN = (
+    "method",
+    "rank",
+    "alpha",
+    "targets",
+    "learning_rate",
+    "train_text_encoder",
+    "text_encoder_lr",
+    "max_train_steps",
+)
 METHODS = Comparison(
     name="subject2subject",
     label="Methods, as in Subject2Subject",
@@ -74,14 +85,7 @@ METHODS = Comparison(
         "lora": {
             **ON_STARTER,
             **WITH_PRIOR,
-            "method": "lora",
-            "rank": 8,
-            "alpha": 8.0,
-            "targets": "all linear and convolution",
-            "learning_rate": 7e-4,
-            "train_text_encoder": True,
-            "text_encoder_lr": 2e-3,
-            "max_train_steps": 450,
+            **{name: TRY_IT[name] for name in LORAS_OWN},
         },
     },
 )
