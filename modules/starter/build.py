@@ -28,7 +28,7 @@ from modules.starter.export import (
 from modules.starter.judge import world_of
 from modules.starter.loop import taken
 from modules.starter.onward import Finished
-from modules.starter.recipe import LARGE, ONWARD, Build, Sizes
+from modules.starter.recipe import LARGE, ONWARD, Build, Sizes, parts_of
 from modules.starter.sheets import write_preview, write_sheets
 from modules.starter.tokenizer import write_tokenizer
 
@@ -48,12 +48,22 @@ STAGES = (
     "latents",
     "judge",
     "unet",
+    "vision",
     "decoder",
     "export",
     "identity",
     "example",
     "evaluate",
 )
+
+
+PROPERTIES = {  # what a stage asks the build for, where it has another name
+    "autoencoder": "first_autoencoder",
+    "decoder": "autoencoder",
+    "clip": "first_clip",
+    "vision": "clip",
+    "unet": "painter",
+}
 
 
 def main() -> None:
@@ -119,13 +129,13 @@ def run_stage(stage: str, build: Build, prompts: int = 1000) -> None:
     elif stage == "evaluate":
         evaluate(build, CHECKPOINT, JUDGES, prompts)
     else:
-        getattr(build, {"autoencoder": "first_autoencoder", "decoder": "autoencoder"}.get(stage, stage))
+        getattr(build, PROPERTIES.get(stage, stage))
 
 
 def export(build: Build, checkpoint: Path, judges: Path) -> None:
     """Write the checkpoint, the judge and CLIP's picture half."""
     sizes = build.sizes
-    unet, autoencoder = build.unet, build.autoencoder
+    parts = parts_of(build.painter, build.autoencoder)
     figures = {
         "seed": str(sizes.seed),
         "steps": json.dumps(taken(build.folder)),
@@ -133,7 +143,7 @@ def export(build: Build, checkpoint: Path, judges: Path) -> None:
         "versions": json.dumps({name: version(name) for name in ("torch", "diffusers", "transformers", "pillow")}),
     }
     about = about_checkpoint(sizes.size, figures)
-    export_checkpoint(build.parts(unet, autoencoder), checkpoint, about, np.array(build.pictures[:64]))
+    export_checkpoint(parts, checkpoint, about, np.array(build.pictures[:64]))
     save_judge(build.judge, judges / "judge.safetensors")
     export_clip(build.clip, judges / "clip_vision.safetensors")
 

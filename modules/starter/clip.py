@@ -1,6 +1,7 @@
 """A small CLIP for the starter world: pictures and captions in one space. Radford et al. 2021, arXiv:2103.00020.
 
-Its text tower, frozen, is the text encoder of the starter checkpoint, exactly as in Stable Diffusion 1.x.
+Its text tower is the text encoder of the starter checkpoint, as in Stable Diffusion 1.x; there it learns on with the
+U-Net (`starter/unet.py`), and the picture half learns anew what it says then.
 """
 
 from collections.abc import Sequence
@@ -69,6 +70,15 @@ def text_encoder_of(model: CLIPModel) -> CLIPTextModel:
     encoder.load_state_dict({prefix + name: value for name, value in found.items()})
     shift_mean(encoder, MEAN_SHIFT)
     return encoder.requires_grad_(False).eval()
+
+
+@torch.no_grad()
+def with_text_encoder(model: CLIPModel, encoder: CLIPTextModel) -> None:
+    """Put a checkpoint's text encoder in the place of CLIP's text tower: the other way than `text_encoder_of`."""
+    found = {name.removeprefix(TOWER): value for name, value in encoder.state_dict().items()}
+    prefix = TOWER if next(iter(model.text_model.state_dict())).startswith(TOWER) else ""
+    model.text_model.load_state_dict({prefix + name: value for name, value in found.items()})
+    shift_mean(model.text_model, -MEAN_SHIFT)
 
 
 def numbers_of(generator: Generator, count: int, batch: int) -> list[int]:

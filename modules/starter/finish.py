@@ -10,10 +10,19 @@ from modules.starter.words import Colour
 PAPER: Colour = (250, 244, 230)
 
 
-def pattern(image: Image.Image, mask: Image.Image, kind: str, base: Colour, ink: Colour) -> None:
-    """Paint stripes, spots or checks over those parts of the subject that have exactly its base colour."""
-    flat = ImageChops.difference(image, Image.new("RGB", image.size, base)).convert("L").point(lambda v: 255 * (v == 0))
-    image.paste(ink, mask=ImageChops.multiply(ImageChops.multiply(flat, mask), _tiles(kind, image.width)))
+def pattern(image: Image.Image, where: Image.Image, kind: str, ink: Colour) -> None:
+    """Paint stripes, spots or checks where the mask is white."""
+    image.paste(ink, mask=ImageChops.multiply(where, _tiles(kind, image.width)))
+
+
+def parts_of(image: Image.Image, mask: Image.Image, *colours: Colour) -> Image.Image:
+    """A mask of what has exactly one of these colours within another mask."""
+    found = Image.new("L", image.size)
+    for colour in colours:
+        apart = ImageChops.difference(image, Image.new("RGB", image.size, colour))
+        farthest = ImageChops.lighter(ImageChops.lighter(*apart.split()[:2]), apart.split()[2])
+        found = ImageChops.lighter(found, farthest.point(lambda v: 255 * (v == 0)))
+    return ImageChops.multiply(found, mask)
 
 
 def _tiles(kind: str, side: int) -> Image.Image:
@@ -30,7 +39,7 @@ def _tiles(kind: str, side: int) -> Image.Image:
                 draw.rectangle((x, y, x + step - 1, y + step - 1), fill=255)
             if kind == "spotted" and row % 2 and column % 2:
                 x += step * (row // 2 % 2)
-                draw.ellipse((x - step * 0.5, y - step * 0.5, x + step * 0.5, y + step * 0.5), fill=255)
+                draw.ellipse((x - step * 0.62, y - step * 0.62, x + step * 0.62, y + step * 0.62), fill=255)
     return tiles
 
 

@@ -32,7 +32,7 @@ class Plan:
 
     steps, seconds: it ends with whichever comes first, and the rate falls in time for it.  rate: the highest learning
     rate; muon: that of matrices, by Muon, 0 for none.  falling: the last share of the steps, in which the rate falls.
-    average: decay of the running average of the weights.  device: where the model is while it trains.  shards: threads
+    average: decay of the running average of the weights.  gentle: see `Optimizer`.  device: where the model is while it trains.  shards: threads
     that each work out the gradient of a batch of their own; on a busy machine that is twice as fast as threads inside
     each operation, which wait for one another thousands of times per step.
     """
@@ -49,6 +49,7 @@ class Plan:
     falling: float = 1.0
     device: torch.device = CPU
     average: float = 0.999
+    gentle: str | None = None
     weight_decay: float = 0.01
     save_seconds: float = 120.0
     log_seconds: float = 15.0
@@ -111,7 +112,7 @@ def train(plan: Plan, model: nn.Module, loss_at: LossAt, on_save: Callable[[Aver
     loss_at: the loss of step n, given a generator that only step n uses.  on_save: after each checkpoint.
     """
     model.to(plan.device)
-    optimizer = Optimizer(model, plan.rate, plan.muon, plan.weight_decay, plan.shards)
+    optimizer = Optimizer(model, plan.rate, plan.muon, plan.weight_decay, plan.shards, plan.gentle)
     average = Average(model, plan.average)
     step, elapsed = _resume(plan, model, optimizer, average)
     model.train()

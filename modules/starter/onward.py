@@ -42,4 +42,5 @@ class Finished:
         sharpen(model, torch.linalg.inv(sharpening))
 
     def clip(self) -> CLIPModel:
+        """Both halves; the text half is that of the checkpoint."""
         return load_clip(self.judges / "clip_vision.safetensors", self._built.text_encoder)

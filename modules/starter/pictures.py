@@ -9,6 +9,7 @@ from random import Random
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from modules.starter.world import Spec, Vocabulary, draw, random_spec
@@ -33,8 +34,16 @@ class Gallery:
 
     def picture(self, number: int) -> Bytes:
         """(size, size, 3), 0 to 255."""
-        image, _ = draw(self.spec(number), self.seed * 1_000_000 + number, self.size)
-        return np.asarray(image)
+        return np.asarray(self._drawn(number)[0])
+
+    def worn(self, number: int, side: int) -> Bytes:
+        """How much of each of `side` x `side` fields shows what is worn, 0 to 255."""
+        if not self.spec(number).wear:
+            return np.zeros((side, side), np.uint8)
+        return np.asarray(self._drawn(number)[1]["wear"].resize((side, side), Image.Resampling.BOX))
+
+    def _drawn(self, number: int) -> tuple[Image.Image, dict[str, Image.Image]]:
+        return draw(self.spec(number), self.seed * 1_000_000 + number, self.size)
 
 
 def _draw_chunk(gallery: Gallery, first: int) -> Bytes:
@@ -47,6 +56,26 @@ def open_pictures(gallery: Gallery, folder: Path, workers: int) -> Bytes:
     if not path.exists():
         _draw_all(gallery, path, workers)
     return np.load(path, mmap_mode="c")
+
+
+def open_worn(gallery: Gallery, count: int, side: int, folder: Path, workers: int) -> Bytes:
+    """How much of each latent of the first pictures shows what is worn, 0 to 255, (count, side, side)."""
+    path = folder / f"worn-{count}-{side}-{gallery.seed}.npy"
+    if not path.exists():
+        log.info("worn: where %d pictures show what is worn", count)
+        starts = range(0, count, CHUNK)
+        with ProcessPoolExecutor(workers) as pool:
+            found = list(
+                pool.map(_worn_chunk, [gallery] * len(starts), starts, [count] * len(starts), [side] * len(starts))
+            )
+        unfinished = path.with_suffix(".unfinished.npy")
+        np.save(unfinished, np.concatenate(found))
+        unfinished.replace(path)
+    return np.load(path)
+
+
+def _worn_chunk(gallery: Gallery, first: int, count: int, side: int) -> Bytes:
+    return np.stack([gallery.worn(n, side) for n in range(first, min(first + CHUNK, count))])
 
 
 def cut(pictures: Tensor, number: Tensor, y: Tensor, x: Tensor, side: int) -> Tensor:

@@ -5,6 +5,7 @@ from modules.starter.pen import Pen, lighter
 
 METAL = (176, 184, 198)
 GLASS = (190, 228, 246)
+CANVAS = (252, 248, 236)
 
 
 def robot(pen: Pen, look: Look) -> Head:
@@ -61,8 +62,8 @@ def boat(pen: Pen, look: Look) -> Head:
     with pen.outlined(look.outline, look.width):
         pen.box((-0.02, 0.04, 0.025, 0.72), 0.01, (130, 92, 60))
     with pen.outlined(look.outline, look.width):
-        pen.polygon([(0.06, 0.08), (0.06, 0.62), (0.42, 0.62)], (252, 248, 236))
-        pen.polygon([(-0.06, 0.18), (-0.06, 0.62), (-0.34, 0.62)], (252, 248, 236))
+        pen.polygon([(0.06, 0.08), (0.06, 0.62), (0.42, 0.62)], CANVAS)
+        pen.polygon([(-0.06, 0.18), (-0.06, 0.62), (-0.34, 0.62)], CANVAS)
     with pen.outlined(look.outline, look.width):
         pen.polygon([(-0.56, 0.68), (0.58, 0.68), (0.4, 0.96), (-0.36, 0.96)], look.base)
     pen.polygon([(-0.51, 0.75), (0.53, 0.75), (0.5, 0.8), (-0.47, 0.8)], look.light)

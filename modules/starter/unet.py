@@ -4,14 +4,13 @@ Loss weights are those of min-SNR: Hang et al. 2023, arXiv:2303.09556, with gamm
 """
 
 from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
 from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 from torch.nn.functional import avg_pool2d
 from transformers import CLIPTextModel
 
@@ -35,6 +34,7 @@ class UnetShape:
 
     batch: samples of one shard of a training step; halved_batch: the same on latents of half the side.
     rivals: share of captions that name a second colour, see `starter/rivals.py`.
+    worn: what an error counts where something is worn, against elsewhere: it is small, and a prompt often names it.
     """
 
     channels: tuple[int, ...] = (96, 192, 224)
@@ -46,6 +46,7 @@ class UnetShape:
     halved_batch: int = 128
     caption_dropout: float = 0.1
     rivals: float = 0.15
+    worn: float = 4.0
     gamma: float = 2.0
 
     @property
@@ -57,28 +58,41 @@ class UnetShape:
 class Examples:
     """What the U-Net learns from. latents: of the gallery's first pictures, (n, 4, h, w), scaled to unit variance.
 
-    texts: token ids of their captions, (n, variants, 77).  colours: see `starter/rivals.py`.  sharpening: see
-    `sharpening_of`, (d, d).
+    worn: how much of each latent shows what is worn, 0 to 255, (n, h, w).  texts: token ids of their captions,
+    (n, variants, 77).  colours: see `starter/rivals.py`.  sharpening: see `sharpening_of`, (d, d).
     """
 
     gallery: Gallery
     latents: Tensor
+    worn: Tensor
     texts: Tensor
     colours: Colours
-    text_encoder: CLIPTextModel
     sharpening: Tensor
 
     def on(self, device: torch.device) -> "Examples":
         """The same on this device."""
         if device == CPU:
             return self
-        moved = {name: getattr(self, name).to(device) for name in ("latents", "texts", "colours", "sharpening")}
-        return replace(self, text_encoder=deepcopy(self.text_encoder).to(device), **moved)
+        names = ("latents", "worn", "texts", "colours", "sharpening")
+        return replace(self, **{name: getattr(self, name).to(device) for name in names})
 
     @cached_property
     def weights(self) -> Tensor:
         """How often each picture is shown, relatively, (n,): small or rare things are learned last, so more often."""
         return torch.tensor([often(self.gallery.spec(n)) for n in range(len(self.latents))])
+
+
+class Painter(nn.Module):
+    """The U-Net and the text encoder that it reads. They learn together, all but the words' own vectors.
+
+    CLIP's text tower alone says what its picture half can tell apart: to it glasses are nearly a crown.
+    """
+
+    def __init__(self, unet: UNet2DConditionModel, text_encoder: CLIPTextModel) -> None:
+        super().__init__()
+        self.unet, self.text_encoder = unet, text_encoder
+        for name, weight in text_encoder.named_parameters():
+            weight.requires_grad_("embedding" not in name)
 
 
 def build_unet(shape: UnetShape, text_width: int, side: int) -> UNet2DConditionModel:
@@ -98,13 +112,14 @@ def build_unet(shape: UnetShape, text_width: int, side: int) -> UNet2DConditionM
     )
 
 
-def halved(latents: Tensor) -> Tensor:
+def halved(examples: Examples) -> Examples:
     """Four latents averaged into one, of unit variance again, (n, 4, h / 2, w / 2).
 
     What is where, and of what colour, is learned on these first, at nearly three times the samples a second.
     """
-    means = avg_pool2d(latents, 2)
-    return means / means.std()
+    means = avg_pool2d(examples.latents, 2)
+    worn = avg_pool2d(examples.worn.float()[:, None], 2)[:, 0].to(examples.worn.dtype)
+    return replace(examples, latents=means / means.std(), worn=worn)
 
 
 @torch.no_grad()
@@ -112,13 +127,13 @@ def sharpening_of(text_encoder: CLIPTextModel, ids: Tensor, length: float = 2.0)
     """A symmetric matrix that brings out what the text encoder's states hardly show, (d, d).
 
     A dozen directions hold nearly all of their length, and what tells a dog from a cat lies in others: a network sees
-    it late. The inverse fourth root of the states' second moments halves such differences in scale (in orders of
-    magnitude); `length` times as long the states drive the U-Net sooner. docs/starter.md says what it brings.
+    it late. The inverse square root of the states' second moments makes all directions equally long, down to those that
+    are noise; `length` times as long the states drive the U-Net sooner. docs/starter.md says what it brings.
     ids: of captions, (n, 77).
     """
     states = text_encoder(input_ids=ids).last_hidden_state.float().flatten(0, 1)
     values, vectors = torch.linalg.eigh(states.T @ states / len(states))
-    matrix = (vectors * (values + SMALLEST * values.mean()) ** -0.25) @ vectors.T
+    matrix = (vectors * (values + SMALLEST * values.mean()) ** -0.5) @ vectors.T
     return matrix * (length * states.norm(dim=1).mean() / (states @ matrix).norm(dim=1).mean())
 
 
@@ -139,30 +154,34 @@ def alphas_cumprod() -> Tensor:
 def train_unet(
     plan: Plan,
     shape: UnetShape,
-    model: UNet2DConditionModel,
+    model: Painter,
     examples: Examples,
     on_save: Callable[[Average, int], None] | None = None,
 ) -> None:
-    model.to(memory_format=torch.channels_last)
+    """plan: its `gentle` may name the text encoder's weights."""
+    model.unet.to(memory_format=torch.channels_last)
     if plan.device == CPU:
-        model.set_attn_processor(AttnProcessor())  # a fifth faster in training there than torch's fused attention
+        model.unet.set_attn_processor(AttnProcessor())  # a fifth faster in training there than torch's fused attention
+        model.text_encoder.set_attn_implementation("eager")  # likewise
     train(plan, model, unet_loss(shape, model, examples.on(plan.device)), on_save)
 
 
-def unet_loss(shape: UnetShape, model: UNet2DConditionModel, examples: Examples) -> LossAt:
+def unet_loss(shape: UnetShape, model: Painter, examples: Examples) -> LossAt:
     device = examples.latents.device
     signal = alphas_cumprod().to(device)
     weights = (shape.gamma * (1 - signal) / signal).clamp(max=1)  # min(SNR, gamma) / SNR, for noise prediction
 
     def loss_at(step: int, generator: Generator) -> Tensor:
-        clean, text = _batch(shape, examples, generator)
+        numbers = torch.multinomial(examples.weights, shape.batch, replacement=True, generator=generator).to(device)
+        clean, text = examples.latents[numbers].float(), _conditions(shape, model, examples, numbers, generator)
         t = spread(len(clean), generator).to(device)
         noise = torch.randn(clean.shape, generator=generator).to(device)
         share = signal[t].view(-1, 1, 1, 1)
         noisy = (share.sqrt() * clean + (1 - share).sqrt() * noise).contiguous(memory_format=torch.channels_last)
         with mixed(device):
-            guess = model(noisy, t, encoder_hidden_states=text, return_dict=False)[0]
-        error = (guess.float() - noise).square().mean(dim=(1, 2, 3))
+            guess = model.unet(noisy, t, encoder_hidden_states=text, return_dict=False)[0]
+        counts = 1 + (shape.worn - 1) / 255 * examples.worn[numbers]
+        error = ((guess.float() - noise).square().mean(dim=1) * counts).mean(dim=(1, 2))
         return (weights[t] * error).mean()
 
     return loss_at
@@ -181,21 +200,13 @@ def spread(count: int, generator: Generator) -> Tensor:
     return torch.where(shares < 0.8, below, above).long().clamp(max=STEPS - 1)
 
 
-def _batch(shape: UnetShape, examples: Examples, generator: Generator) -> tuple[Tensor, Tensor]:
-    """Latents (b, 4, h, w) and text embeddings (b, 77, d), some of the empty caption, some of two colours."""
-    device = examples.latents.device
-    numbers = torch.multinomial(examples.weights, shape.batch, replacement=True, generator=generator).to(device)
+def _conditions(shape: UnetShape, model: Painter, examples: Examples, numbers: Tensor, generator: Generator) -> Tensor:
+    """Text embeddings of these examples, (b, 77, d), some of the empty caption, some of two colours."""
+    device = numbers.device
     plain = chosen(examples.texts, numbers, generator)
     ids, weights = with_rivals(plain, examples.colours.of[numbers], examples.colours.all, shape.rivals, generator)
     dropped = torch.rand(shape.batch, generator=generator).to(device) < shape.caption_dropout
     empty = torch.tensor([START, *[END] * (CONTEXT - 1)], device=device)
-    states = embed(examples, torch.where(dropped[:, None], empty, ids))
-    return examples.latents[numbers].float(), multiply(states, torch.where(dropped[:, None], 1.0, weights))
-
-
-@torch.no_grad()
-def embed(examples: Examples, ids: Tensor) -> Tensor:
-    """The text encoder's last hidden states, sharpened, (b, 77, d)."""
-    with mixed(ids.device):
-        states = examples.text_encoder(input_ids=ids).last_hidden_state
-    return states.float() @ examples.sharpening
+    with mixed(device):
+        states = model.text_encoder(input_ids=torch.where(dropped[:, None], empty, ids)).last_hidden_state
+    return multiply(states.float() @ examples.sharpening, torch.where(dropped[:, None], 1.0, weights))

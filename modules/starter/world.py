@@ -7,18 +7,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from random import Random
 
-from PIL import Image, ImageChops
+from PIL import Image, ImageChops, ImageDraw
 
 from modules.starter import animals, things
 from modules.starter.captions import caption, full_caption
-from modules.starter.finish import STYLES, pattern, texture
+from modules.starter.finish import STYLES, parts_of, pattern, texture
 from modules.starter.look import MOODS, Head, Look, look_of
 from modules.starter.marks import mark
 from modules.starter.pen import Pen, darker, lighter
 from modules.starter.places import paint_place
 from modules.starter.spec import Spec, is_held_out, random_spec
 from modules.starter.wear import put_on
-from modules.starter.words import COLOURS, FIRST, FULL, Colour, Vocabulary
+from modules.starter.words import ANIMALS, COLOURS, FIRST, FULL, Colour, Vocabulary
 
 __all__ = [
     "FIRST",
@@ -156,9 +156,21 @@ def _draw_subject(image: Image.Image, spec: Spec, spot: Spot, rng: Random) -> di
 def _decorate(image: Image.Image, pen: Pen, spec: Spec, look: Look, head: Head) -> None:
     """Pattern and identity marks."""
     if spec.pattern != "plain":
-        pattern(image, pen.mask, spec.pattern, look.base, _ink(look.base))
+        where = pen.mask.copy()
+        if spec.subject in ANIMALS and not look.faceless:
+            _spare_face(where, pen, head)
+        coat, pale = ((look.base, look.dark), (look.light, things.CANVAS))
+        for colours, ink in ((coat, _ink(look.base)), (pale, look.dark)):
+            pattern(image, parts_of(image, where, *colours), spec.pattern, ink)
     if spec.identity is not None:
         mark(pen, look, head, spec.subject, spec.identity)
+
+
+def _spare_face(mask: Image.Image, pen: Pen, head: Head) -> None:
+    """Stripes over the eyes hide what the animal looks like, above all in sixteen latents a side."""
+    corners = [(head.x + side * 0.8 * head.rx, head.y + side * 0.8 * head.ry) for side in (-1, 1)]
+    (x0, y0), (x1, y1) = pen.place(corners)
+    ImageDraw.Draw(mask).ellipse((min(x0, x1), y0, max(x0, x1), y1), fill=0)
 
 
 def _ink(base: Colour) -> Colour:

@@ -34,6 +34,7 @@ def tiny_sizes() -> Sizes:
         autoencoder_steps=3,
         decoder_steps=2,
         clip_steps=2,
+        vision_steps=2,
         judge_steps=2,
         identity_steps=2,
         halved_steps=2,

@@ -12,19 +12,20 @@ from modules.core.tensorfile import read_header
 from modules.families import colours
 from modules.families.built import BuildOptions
 from modules.families.checkpoint import build as build_checkpoint
-from modules.families.clip_vision import load_clip
+from modules.families.clip_vision import MEAN_SHIFT, load_clip
 from modules.families.judge import load_judge
 from modules.families.recognise import is_stable_diffusion_1
 from modules.starter.autoencoder import psnr, restore, to_bytes, to_tensor
 from modules.starter.build import STAGES, evaluate, export, run_stage
-from modules.starter.clip import contrastive_loss, text_features, tokens_of
+from modules.starter.clip import contrastive_loss, text_encoder_of, text_features, tokens_of
 from modules.starter.drawing import Recipe, generate, sheet
 from modules.starter.evaluate import Exam, couple_specs, exam_specs, examine
 from modules.starter.loop import taken
 from modules.starter.onward import Finished
+from modules.starter.pictures import open_worn
 from modules.starter.recipe import Build
 from modules.starter.sheets import write_sheets
-from modules.starter.unet import alphas_cumprod, build_unet, halved, sharpen, sharpening_of
+from modules.starter.unet import alphas_cumprod, build_unet, halved, sharpen, sharpening_of, unet_loss
 from modules.starter.world import FIRST, FULL, is_held_out
 
 
@@ -65,14 +66,14 @@ def test_the_file_is_a_stable_diffusion_1_checkpoint(files):
 def test_the_file_gives_back_the_networks(files, tiny, exam):
     """What was trained and what is loaded agree, up to float16."""
     ids = tokens_of(tiny.tokenizer, ["a red cat"])
-    ours = tiny.text_encoder(input_ids=ids).last_hidden_state
+    ours = tiny.painter.text_encoder(input_ids=ids).last_hidden_state
     theirs = exam.model.text_encoder(input_ids=ids).last_hidden_state
     assert torch.allclose(ours, theirs, atol=0.02)
     x = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
     t = torch.tensor([10, 500])
     both = ours.repeat(2, 1, 1)
     with torch.no_grad():
-        assert torch.allclose(tiny.unet(x, t, both).sample, exam.model.predict(x, t, both), atol=0.05)
+        assert torch.allclose(tiny.painter.unet(x, t, both).sample, exam.model.predict(x, t, both), atol=0.05)
         assert torch.allclose(tiny.autoencoder.decode(x).sample, exam.model.vae.decode(x).sample, atol=0.05)
 
 
@@ -80,13 +81,18 @@ def test_clip_is_put_together_again_as_it_was(tiny, exam):
     """Its text tower comes from the checkpoint, where its mean was moved; here it is moved back."""
     ids = tokens_of(tiny.tokenizer, ["a red cat", "a blue dog"])
     assert torch.allclose(text_features(tiny.clip, ids), text_features(exam.clip, ids), atol=0.01)
-    assert float((tiny.text_encoder(ids).last_hidden_state - tiny.clip.text_model(ids).last_hidden_state).mean()) > 0.09
+    assert (
+        float((tiny.painter.text_encoder(ids).last_hidden_state - tiny.clip.text_model(ids).last_hidden_state).mean())
+        > 0.09
+    )
 
 
 def test_a_second_build_in_the_same_folder_trains_nothing_again(files, tiny, monkeypatch):
     monkeypatch.setattr("modules.starter.loop._one_step", lambda *given: pytest.fail("trained again"))
     again = Build(sizes=tiny.sizes, folder=tiny.folder)
-    assert all(torch.equal(a, b) for a, b in zip(again.unet.parameters(), tiny.unet.parameters(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(again.painter.unet.parameters(), tiny.painter.unet.parameters(), strict=True)
+    )
     assert all(
         torch.equal(a, b) for a, b in zip(again.autoencoder.parameters(), tiny.autoencoder.parameters(), strict=True)
     )
@@ -94,22 +100,22 @@ def test_a_second_build_in_the_same_folder_trains_nothing_again(files, tiny, mon
 
 def test_a_build_goes_on_from_a_finished_model(files, tiny, tmp_path, tmp_path_factory):
     begin = Finished(checkpoint=files / "starter.safetensors", judges=files)
-    none = {f"{name}_steps": 0 for name in ("autoencoder", "decoder", "clip", "judge", "unet")}
+    none = {f"{name}_steps": 0 for name in ("autoencoder", "decoder", "clip", "vision", "judge", "unet")}
     onward = Build(sizes=replace(tiny.sizes, **none), folder=tmp_path, begin=begin)
-    for part in ("unet", "autoencoder", "judge", "clip"):
+    for part in ("painter", "autoencoder", "judge", "clip"):
         ours, theirs = (dict(getattr(build, part).named_parameters()) for build in (onward, tiny))
         assert all(torch.allclose(ours[name], theirs[name], atol=2e-3) for name in theirs), part
     further = Build(
-        sizes=replace(tiny.sizes, **none | {"unet_steps": 2, "clip_steps": 2}),
+        sizes=replace(tiny.sizes, **none | {"unet_steps": 2, "vision_steps": 2}),
         folder=tmp_path_factory.mktemp("further"),
         begin=begin,
     )
-    assert not torch.equal(further.unet.conv_in.weight, onward.unet.conv_in.weight)
-    assert taken(further.folder) == taken(onward.folder) | {"unet": 2, "clip": 2}
+    assert not torch.equal(further.painter.unet.conv_in.weight, onward.painter.unet.conv_in.weight)
     clips = further.clip, onward.clip
+    assert taken(further.folder) == taken(onward.folder) | {"unet": 2, "vision": 2}
     assert not torch.equal(*(clip.visual_projection.weight for clip in clips))
-    towers = (clip.text_model.state_dict() for clip in clips)  # what the U-Net reads stays as it was
-    assert all(torch.equal(a, b) for a, b in zip(*(tower.values() for tower in towers), strict=True))
+    read, before = (build.painter.text_encoder.state_dict() for build in (further, onward))
+    assert not all(torch.equal(a, b) for a, b in zip(read.values(), before.values(), strict=True))
 
 
 def test_the_file_says_how_long_it_was_trained(files, tiny):
@@ -120,7 +126,9 @@ def test_the_file_says_how_long_it_was_trained(files, tiny):
 
 def test_the_same_seed_builds_the_same_model(tiny, tmp_path):
     other = Build(sizes=tiny.sizes, folder=tmp_path)
-    assert all(torch.equal(a, b) for a, b in zip(other.unet.parameters(), tiny.unet.parameters(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(other.painter.unet.parameters(), tiny.painter.unet.parameters(), strict=True)
+    )
 
 
 def test_the_decoder_learns_on_while_the_latents_stay(tiny):
@@ -244,13 +252,52 @@ def test_a_sheet_has_a_column_for_every_word(exam, tmp_path):
 
 
 def test_rare_things_are_shown_more_often(tiny):
-    dressed = [bool(tiny.gallery.spec(n).wear) for n in range(len(tiny.latents))]
-    assert tiny.examples.weights.tolist() == [4.0 if one else 1.0 for one in dressed]
+    specs = [tiny.gallery.spec(n) for n in range(len(tiny.latents))]
+    wanted = [6.0 if spec.wear_colour else 4.0 if spec.wear else 1.0 for spec in specs]
+    assert tiny.examples.weights.tolist() == wanted
+    assert {1.0, 4.0, 6.0} == set(wanted)
+
+
+def test_it_is_known_where_something_is_worn(tiny, tmp_path):
+    shown = [bool(field.any()) for field in tiny.worn]
+    assert shown == [bool(tiny.gallery.spec(n).wear) for n in range(len(tiny.latents))]
+    assert True in shown
+    assert tiny.worn.shape == (16, 8, 8)
+    assert np.array_equal(open_worn(tiny.gallery, 16, 8, tmp_path, 1), tiny.worn)  # drawn again, not read
+
+
+def test_errors_count_more_where_something_is_worn(tiny):
+    """By as much as said: a picture all of whose latents show what is worn counts `worn` times."""
+    shape, examples = tiny.sizes.unet, tiny.examples
+    losses = [
+        float(
+            unet_loss(shape, tiny.painter, replace(examples, worn=torch.full_like(examples.worn, value)))(
+                0, torch.Generator().manual_seed(1)
+            )
+        )
+        for value in (0, 255)
+    ]
+    assert losses[1] == pytest.approx(shape.worn * losses[0], rel=1e-4)
+
+
+def test_the_text_encoder_learns_with_the_unet_but_not_its_words(tiny):
+    before = text_encoder_of(tiny.first_clip).state_dict()
+    moved = {
+        name for name, value in tiny.painter.text_encoder.state_dict().items() if not torch.equal(value, before[name])
+    }
+    assert moved
+    assert moved == {name for name in before if "embedding" not in name}
+
+
+def test_clips_text_half_is_the_checkpoints(tiny):
+    ids = tokens_of(tiny.tokenizer, ["a red cat"])
+    here, there = tiny.clip.text_model(ids).last_hidden_state, tiny.painter.text_encoder(ids).last_hidden_state
+    assert torch.allclose(here + MEAN_SHIFT, there, atol=1e-5)
 
 
 def test_sharpened_states_show_small_differences_better(tiny):
-    matrix = sharpening_of(tiny.text_encoder, tiny.texts[:, 0])
-    states = tiny.text_encoder(input_ids=tiny.texts[:, 0]).last_hidden_state.flatten(0, 1)
+    matrix = sharpening_of(tiny.painter.text_encoder, tiny.texts[:, 0])
+    states = tiny.painter.text_encoder(input_ids=tiny.texts[:, 0]).last_hidden_state.flatten(0, 1)
     before, after = (torch.linalg.svdvals(some - some.mean(dim=0)) for some in (states, states @ matrix))
     assert after[10] / after[0] > 1.5 * before[10] / before[0]
     lengths = [float(some.norm(dim=1).mean()) for some in (states, states @ matrix)]
@@ -259,20 +306,23 @@ def test_sharpened_states_show_small_differences_better(tiny):
 
 def test_a_sharpened_model_does_with_plain_states_what_it_learned_with_sharp_ones(tiny):
     torch.manual_seed(0)
-    learned = build_unet(tiny.sizes.unet, tiny.clip.config.projection_dim, tiny.latent_side)
-    plain = build_unet(tiny.sizes.unet, tiny.clip.config.projection_dim, tiny.latent_side)
+    learned = build_unet(tiny.sizes.unet, tiny.first_clip.config.projection_dim, tiny.latent_side)
+    plain = build_unet(tiny.sizes.unet, tiny.first_clip.config.projection_dim, tiny.latent_side)
     plain.load_state_dict(learned.state_dict())
     sharpen(plain, tiny.sharpening)
-    states = tiny.text_encoder(input_ids=tiny.texts[:2, 0]).last_hidden_state
+    states = tiny.painter.text_encoder(input_ids=tiny.texts[:2, 0]).last_hidden_state
     noisy, t = torch.randn(2, 4, 8, 8), torch.tensor([10, 900])
     expected = learned(noisy, t, encoder_hidden_states=states @ tiny.sharpening).sample
     assert torch.allclose(plain(noisy, t, encoder_hidden_states=states).sample, expected, atol=1e-4)
     assert not torch.allclose(learned(noisy, t, encoder_hidden_states=states).sample, expected, atol=1e-4)
 
 
-def test_halved_latents_are_means_of_unit_variance():
-    latents = torch.arange(64.0).reshape(1, 4, 4, 4)
-    small = halved(latents)
+def test_halved_latents_are_means_of_unit_variance(tiny):
+    latents, worn = torch.arange(64.0).reshape(1, 4, 4, 4), torch.zeros(1, 4, 4, dtype=torch.uint8)
+    worn[0, 0, :2] = 255
+    halves = halved(replace(tiny.examples, latents=latents, worn=worn))
+    assert halves.worn.tolist() == [[[127, 0], [0, 0]]]
+    small = halves.latents
     assert small.shape == (1, 4, 2, 2)
     assert float(small.std()) == pytest.approx(1)
     first, other = latents[0, 0, :2, :2].mean(), latents[0, 0, :2, 2:].mean()

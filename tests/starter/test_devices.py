@@ -15,7 +15,7 @@ from modules.starter.clip import CONTEXT, ClipShape, build_clip, text_encoder_of
 from modules.starter.loop import CPU
 from modules.starter.pictures import Gallery
 from modules.starter.rivals import NONE, Colours
-from modules.starter.unet import Examples, UnetShape, build_unet
+from modules.starter.unet import Examples, Painter, UnetShape, build_unet
 from modules.starter.world import FIRST
 
 META = torch.device("meta")
@@ -69,15 +69,14 @@ def test_the_unet_learns_elsewhere():
     examples = Examples(
         gallery=Gallery(words=FIRST, count=4, size=64),
         latents=torch.zeros(4, 4, 8, 8),
+        worn=torch.zeros(4, 8, 8, dtype=torch.uint8),
         texts=texts(CPU),
         colours=Colours(of=torch.tensor([5, 6, 7, NONE]), all=torch.tensor([5, 6, 7])),
-        text_encoder=text_encoder,
         sharpening=torch.eye(32),
     )
     shape = UnetShape(channels=(16, 32), attention=(True, False), heads=(1, 2), groups=8, batch=2)
-    model = build_unet(shape, 32, 8).to(META)
+    model = Painter(build_unet(shape, 32, 8), text_encoder).to(META)
     assert works(unet.unet_loss(shape, model, examples.on(META)), model)
-    assert text_encoder.device == CPU  # the original stays where it was
 
 
 def test_clip_learns_elsewhere(monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from modules.starter.optimizer import Optimizer, trained
+from modules.starter.optimizer import GENTLY, Optimizer, trained
 
 
 class Small(nn.Module):
@@ -86,9 +86,20 @@ def test_the_share_scales_both_rates():
         assert torch.allclose((whole[name] - before[name]) / 2, halved[name] - before[name], atol=1e-5)
 
 
+def test_what_has_learned_already_moves_more_slowly():
+    network = model()
+    before = {name: weight.detach().clone() for name, weight in network.named_parameters()}
+    plain = stepped(network, Optimizer(network, 0.01, 0.01, 0.0, shards=2))
+    other = model()
+    gentle = stepped(other, Optimizer(other, 0.01, 0.01, 0.0, shards=2, gentle="conv"))
+    for name, start in before.items():
+        pace = GENTLY if name.startswith("conv") else 1.0
+        assert torch.allclose(pace * (plain[name] - start), gentle[name] - start, atol=1e-6), name
+
+
 def test_its_state_comes_back():
     network, other = model(), model()
-    first, second = (Optimizer(one, 0.01, 0.01, 0.1, shards=2) for one in (network, other))
+    first, second = (Optimizer(one, 0.01, 0.01, 0.1, shards=2, gentle="linear") for one in (network, other))
     stepped(network, first)
     second.load_state_dict(deepcopy(first.state_dict()))
     other.load_state_dict(network.state_dict())

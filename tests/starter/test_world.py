@@ -209,6 +209,20 @@ def test_patterns_stand_out(colour):
     assert (changed > 40).mean() > 0.03
 
 
+def test_a_pattern_spares_the_face_and_covers_the_sails():
+    cat, boat = (Spec(subject=subject, colour="orange", place="on the grass") for subject in ("cat", "boat"))
+    changed, sails = (
+        np.abs(pixels(replace(spec, pattern="striped"), 3) - pixels(spec, 3)).max(axis=2) > 20 for spec in (cat, boat)
+    )
+    rows = np.flatnonzero((np.asarray(draw(cat, 3)[1]["subject"]) > 128).any(axis=1))
+    top, height = int(rows[0]), int(rows[-1] - rows[0])
+    eyes = changed[top + round(0.3 * height) : top + round(0.42 * height)]
+    assert changed.sum() > 150
+    assert eyes[:, 50:78].mean() < 0.1 < changed[top + round(0.6 * height) :, 50:78].mean()
+    canvas = np.abs(pixels(boat, 3) - np.array([252, 248, 236])).max(axis=2) < 40  # shaded
+    assert (sails & canvas).sum() > 100
+
+
 def test_hats_have_another_colour_than_their_owner():
     drawn = [random_spec(Random(seed), FIRST) for seed in range(MANY)]
     hats = [spec for spec in drawn if spec.wear == "hat"]
