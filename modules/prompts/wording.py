@@ -1,6 +1,7 @@
 """The English of captions: articles, what is worn, styles. Who writes captions and who reads pictures say the same."""
 
 COLOURED_WEAR = ("hat", "scarf", "bow")  # what is worn in a colour of its own
+WEARING = ("wearing", "astronaut")  # one of these words is in every caption that names what is worn
 MADE_OF = ("painting", "sketch", "illustration")  # styles that a picture is one of; others are named at the end
 USUAL_STYLE = "photo"  # a caption does not name it
 

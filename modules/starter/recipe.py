@@ -17,6 +17,7 @@ from transformers import CLIPModel, CLIPTokenizer
 
 from modules.families.built import TOKENIZER
 from modules.families.judge import IdentityProbe, Judge
+from modules.prompts.wording import WEARING
 from modules.starter.autoencoder import (
     AutoencoderShape,
     build_autoencoder,
@@ -52,7 +53,7 @@ class Sizes:
     autoencoder_steps: int = 5_000
     decoder_steps: int = 0
     clip_steps: int = 2_500
-    vision_steps: int = 1_500  # of CLIP's picture half, after the text half has learned with the U-Net
+    vision_steps: int = 2_500  # of CLIP's picture half, after the text half has learned with the U-Net
     judge_steps: int = 1_500
     identity_steps: int = 2_500
     halved_steps: int = 700  # of the U-Net on latents of half the side
@@ -99,7 +100,7 @@ ONWARD = Sizes(  # from a finished model: the fifth version from the fourth; ano
     judge_steps=6_000,
     halved_steps=0,
     unet_steps=20_000,
-    seconds={"decoder": 900, "judge": 4_000, "unet": 4_700, "vision": 330},
+    seconds={"decoder": 1_200, "judge": 4_000, "unet": 4_950, "vision": 330},
 )
 
 
@@ -210,7 +211,7 @@ class Build:
         model = deepcopy(self.first_clip)
         with_text_encoder(model, self.painter.text_encoder)
         model.requires_grad_(True).text_model.requires_grad_(False)
-        plan = self.plan("vision", self.sizes.vision_steps, 1e-3)
+        plan = self.plan("vision", self.sizes.vision_steps, 1e-3, muon=4e-3)
         train_clip(plan, self.sizes.clip, model, self.pictures, self.texts)
         return model.requires_grad_(False)
 
@@ -243,6 +244,7 @@ class Build:
             latents=self.latents.float() * self.first_autoencoder.config["scaling_factor"],
             worn=torch.from_numpy(self.worn),
             texts=self.texts,
+            wearing=torch.tensor([self.tokenizer(word).input_ids[1] for word in WEARING]),
             colours=colours_of(self.gallery, len(self.latents), self.tokenizer),
             sharpening=self.sharpening,
         )

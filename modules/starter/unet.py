@@ -34,7 +34,7 @@ class UnetShape:
 
     batch: samples of one shard of a training step; halved_batch: the same on latents of half the side.
     rivals: share of captions that name a second colour, see `starter/rivals.py`.
-    worn: what an error counts where something is worn, against elsewhere: it is small, and a prompt often names it.
+    worn: what an error counts where something is worn that the caption names, against elsewhere: it is small.
     """
 
     channels: tuple[int, ...] = (96, 192, 224)
@@ -59,13 +59,15 @@ class Examples:
     """What the U-Net learns from. latents: of the gallery's first pictures, (n, 4, h, w), scaled to unit variance.
 
     worn: how much of each latent shows what is worn, 0 to 255, (n, h, w).  texts: token ids of their captions,
-    (n, variants, 77).  colours: see `starter/rivals.py`.  sharpening: see `sharpening_of`, (d, d).
+    (n, variants, 77).  wearing: ids of the words that say that something is worn.  colours: see `starter/rivals.py`.
+    sharpening: see `sharpening_of`, (d, d).
     """
 
     gallery: Gallery
     latents: Tensor
     worn: Tensor
     texts: Tensor
+    wearing: Tensor
     colours: Colours
     sharpening: Tensor
 
@@ -73,7 +75,7 @@ class Examples:
         """The same on this device."""
         if device == CPU:
             return self
-        names = ("latents", "worn", "texts", "colours", "sharpening")
+        names = ("latents", "worn", "texts", "wearing", "colours", "sharpening")
         return replace(self, **{name: getattr(self, name).to(device) for name in names})
 
     @cached_property
@@ -173,14 +175,19 @@ def unet_loss(shape: UnetShape, model: Painter, examples: Examples) -> LossAt:
 
     def loss_at(step: int, generator: Generator) -> Tensor:
         numbers = torch.multinomial(examples.weights, shape.batch, replacement=True, generator=generator).to(device)
-        clean, text = examples.latents[numbers].float(), _conditions(shape, model, examples, numbers, generator)
+        clean = examples.latents[numbers].float()
+        ids, said = _captions(shape, examples, numbers, generator)
         t = spread(len(clean), generator).to(device)
         noise = torch.randn(clean.shape, generator=generator).to(device)
         share = signal[t].view(-1, 1, 1, 1)
         noisy = (share.sqrt() * clean + (1 - share).sqrt() * noise).contiguous(memory_format=torch.channels_last)
         with mixed(device):
+            states = model.text_encoder(input_ids=ids).last_hidden_state
+        text = multiply(states.float() @ examples.sharpening, said)
+        with mixed(device):
             guess = model.unet(noisy, t, encoder_hidden_states=text, return_dict=False)[0]
-        counts = 1 + (shape.worn - 1) / 255 * examples.worn[numbers]
+        named = torch.isin(ids, examples.wearing).any(dim=1)  # elsewhere it would draw hats that nobody asked for
+        counts = 1 + (shape.worn - 1) / 255 * named[:, None, None] * examples.worn[numbers]
         error = ((guess.float() - noise).square().mean(dim=1) * counts).mean(dim=(1, 2))
         return (weights[t] * error).mean()
 
@@ -200,13 +207,11 @@ def spread(count: int, generator: Generator) -> Tensor:
     return torch.where(shares < 0.8, below, above).long().clamp(max=STEPS - 1)
 
 
-def _conditions(shape: UnetShape, model: Painter, examples: Examples, numbers: Tensor, generator: Generator) -> Tensor:
-    """Text embeddings of these examples, (b, 77, d), some of the empty caption, some of two colours."""
+def _captions(shape: UnetShape, examples: Examples, numbers: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+    """Captions of these examples as token ids and the weights of the tokens, both (b, 77); some are empty, some have two colours."""
     device = numbers.device
     plain = chosen(examples.texts, numbers, generator)
     ids, weights = with_rivals(plain, examples.colours.of[numbers], examples.colours.all, shape.rivals, generator)
     dropped = torch.rand(shape.batch, generator=generator).to(device) < shape.caption_dropout
     empty = torch.tensor([START, *[END] * (CONTEXT - 1)], device=device)
-    with mixed(device):
-        states = model.text_encoder(input_ids=torch.where(dropped[:, None], empty, ids)).last_hidden_state
-    return multiply(states.float() @ examples.sharpening, torch.where(dropped[:, None], 1.0, weights))
+    return torch.where(dropped[:, None], empty, ids), torch.where(dropped[:, None], 1.0, weights)

@@ -266,18 +266,16 @@ def test_it_is_known_where_something_is_worn(tiny, tmp_path):
     assert np.array_equal(open_worn(tiny.gallery, 16, 8, tmp_path, 1), tiny.worn)  # drawn again, not read
 
 
-def test_errors_count_more_where_something_is_worn(tiny):
-    """By as much as said: a picture all of whose latents show what is worn counts `worn` times."""
-    shape, examples = tiny.sizes.unet, tiny.examples
-    losses = [
-        float(
-            unet_loss(shape, tiny.painter, replace(examples, worn=torch.full_like(examples.worn, value)))(
-                0, torch.Generator().manual_seed(1)
-            )
-        )
-        for value in (0, 255)
-    ]
-    assert losses[1] == pytest.approx(shape.worn * losses[0], rel=1e-4)
+@pytest.mark.parametrize(("said", "times"), [("a cat wearing a hat", 4.0), ("an astronaut cat", 4.0), ("a cat", 1.0)])
+def test_errors_count_more_where_something_is_worn_that_the_caption_names(tiny, said, times):
+    """By as much as said: here all latents show what is worn."""
+    shape = replace(tiny.sizes.unet, caption_dropout=0.0, rivals=0.0)
+    texts = tokens_of(tiny.tokenizer, [said]).expand(len(tiny.examples.latents), 1, -1)
+    shown, bare = (
+        replace(tiny.examples, texts=texts, worn=torch.full_like(tiny.examples.worn, value)) for value in (255, 0)
+    )
+    losses = [float(unet_loss(shape, tiny.painter, one)(0, torch.Generator().manual_seed(1))) for one in (shown, bare)]
+    assert losses[0] == pytest.approx(times * losses[1], rel=1e-4)
 
 
 def test_the_text_encoder_learns_with_the_unet_but_not_its_words(tiny):

@@ -71,6 +71,7 @@ def test_the_unet_learns_elsewhere():
         latents=torch.zeros(4, 4, 8, 8),
         worn=torch.zeros(4, 8, 8, dtype=torch.uint8),
         texts=texts(CPU),
+        wearing=torch.tensor([8, 9]),
         colours=Colours(of=torch.tensor([5, 6, 7, NONE]), all=torch.tensor([5, 6, 7])),
         sharpening=torch.eye(32),
     )
