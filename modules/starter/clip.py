@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
 from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTextModel, CLIPTokenizer, CLIPVisionConfig
 
@@ -65,9 +65,7 @@ class Pairs:
 def text_encoder_of(model: CLIPModel) -> CLIPTextModel:
     """A copy of the text tower for the checkpoint, with its states moved away from zero mean."""
     encoder = CLIPTextModel(model.config.text_config)
-    found = {name.removeprefix(TOWER): value for name, value in model.state_dict().items() if name.startswith(TOWER)}
-    prefix = TOWER if next(iter(encoder.state_dict())).startswith(TOWER) else ""
-    encoder.load_state_dict({prefix + name: value for name, value in found.items()})
+    _copy_tower(model.text_model, encoder)
     shift_mean(encoder, MEAN_SHIFT)
     return encoder.requires_grad_(False).eval()
 
@@ -75,10 +73,14 @@ def text_encoder_of(model: CLIPModel) -> CLIPTextModel:
 @torch.no_grad()
 def with_text_encoder(model: CLIPModel, encoder: CLIPTextModel) -> None:
     """Put a checkpoint's text encoder in the place of CLIP's text tower: the other way than `text_encoder_of`."""
-    found = {name.removeprefix(TOWER): value for name, value in encoder.state_dict().items()}
-    prefix = TOWER if next(iter(model.text_model.state_dict())).startswith(TOWER) else ""
-    model.text_model.load_state_dict({prefix + name: value for name, value in found.items()})
+    _copy_tower(encoder, model.text_model)
     shift_mean(model.text_model, -MEAN_SHIFT)
+
+
+def _copy_tower(source: nn.Module, target: nn.Module) -> None:
+    """Copy the weights, whichever of the two has the tower's name before its own."""
+    prefix = TOWER if next(iter(target.state_dict())).startswith(TOWER) else ""
+    target.load_state_dict({prefix + name.removeprefix(TOWER): value for name, value in source.state_dict().items()})
 
 
 def numbers_of(generator: Generator, count: int, batch: int) -> list[int]:

@@ -15,7 +15,7 @@ def pattern(image: Image.Image, where: Image.Image, kind: str, ink: Colour) -> N
     image.paste(ink, mask=ImageChops.multiply(where, _tiles(kind, image.width)))
 
 
-def parts_of(image: Image.Image, mask: Image.Image, *colours: Colour) -> Image.Image:
+def where_coloured(image: Image.Image, mask: Image.Image, *colours: Colour) -> Image.Image:
     """A mask of what has exactly one of these colours within another mask."""
     found = Image.new("L", image.size)
     for colour in colours:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from modules.starter.loop import save_atomically
 from modules.starter.world import Spec, Vocabulary, draw, random_spec
 
 log = logging.getLogger(__name__)
@@ -58,20 +59,16 @@ def open_pictures(gallery: Gallery, folder: Path, workers: int) -> Bytes:
     return np.load(path, mmap_mode="c")
 
 
-def open_worn(gallery: Gallery, count: int, side: int, folder: Path, workers: int) -> Bytes:
+def open_worn(gallery: Gallery, count: int, side: int, folder: Path, workers: int) -> Tensor:
     """How much of each latent of the first pictures shows what is worn, 0 to 255, (count, side, side)."""
-    path = folder / f"worn-{count}-{side}-{gallery.seed}.npy"
+    path = folder / f"worn-{count}-{side}-{gallery.seed}.pt"
     if not path.exists():
         log.info("worn: where %d pictures show what is worn", count)
         starts = range(0, count, CHUNK)
         with ProcessPoolExecutor(workers) as pool:
-            found = list(
-                pool.map(_worn_chunk, [gallery] * len(starts), starts, [count] * len(starts), [side] * len(starts))
-            )
-        unfinished = path.with_suffix(".unfinished.npy")
-        np.save(unfinished, np.concatenate(found))
-        unfinished.replace(path)
-    return np.load(path)
+            found = pool.map(_worn_chunk, *zip(*[(gallery, first, count, side) for first in starts], strict=True))
+            save_atomically({"worn": torch.from_numpy(np.concatenate(list(found)))}, path)
+    return torch.load(path, weights_only=True)["worn"]
 
 
 def _worn_chunk(gallery: Gallery, first: int, count: int, side: int) -> Bytes:

@@ -242,15 +242,15 @@ class Build:
         return Examples(
             gallery=self.gallery,
             latents=self.latents.float() * self.first_autoencoder.config["scaling_factor"],
-            worn=torch.from_numpy(self.worn),
+            worn=self.worn,
             texts=self.texts,
             wearing=torch.tensor([self.tokenizer(word).input_ids[1] for word in WEARING]),
             colours=colours_of(self.gallery, len(self.latents), self.tokenizer),
             sharpening=self.sharpening,
         )
 
-    @property
-    def worn(self) -> Bytes:
+    @cached_property
+    def worn(self) -> Tensor:
         return open_worn(self.gallery, len(self.latents), self.latent_side, self.folder, self.shards)
 
     @cached_property

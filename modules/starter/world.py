@@ -11,7 +11,7 @@ from PIL import Image, ImageChops, ImageDraw
 
 from modules.starter import animals, things
 from modules.starter.captions import caption, full_caption
-from modules.starter.finish import STYLES, parts_of, pattern, texture
+from modules.starter.finish import STYLES, pattern, texture, where_coloured
 from modules.starter.look import MOODS, Head, Look, look_of
 from modules.starter.marks import mark
 from modules.starter.pen import Pen, darker, lighter
@@ -161,7 +161,7 @@ def _decorate(image: Image.Image, pen: Pen, spec: Spec, look: Look, head: Head) 
             _spare_face(where, pen, head)
         coat, pale = ((look.base, look.dark), (look.light, things.CANVAS))
         for colours, ink in ((coat, _ink(look.base)), (pale, look.dark)):
-            pattern(image, parts_of(image, where, *colours), spec.pattern, ink)
+            pattern(image, where_coloured(image, where, *colours), spec.pattern, ink)
     if spec.identity is not None:
         mark(pen, look, head, spec.subject, spec.identity)
 

@@ -263,7 +263,7 @@ def test_it_is_known_where_something_is_worn(tiny, tmp_path):
     assert shown == [bool(tiny.gallery.spec(n).wear) for n in range(len(tiny.latents))]
     assert True in shown
     assert tiny.worn.shape == (16, 8, 8)
-    assert np.array_equal(open_worn(tiny.gallery, 16, 8, tmp_path, 1), tiny.worn)  # drawn again, not read
+    assert torch.equal(open_worn(tiny.gallery, 16, 8, tmp_path, 1), tiny.worn)  # drawn again, not read
 
 
 @pytest.mark.parametrize(("said", "times"), [("a cat wearing a hat", 4.0), ("an astronaut cat", 4.0), ("a cat", 1.0)])
