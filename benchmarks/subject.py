@@ -5,7 +5,8 @@
 The subject is the example of `models/starter/example`: a cat whose marks the starter has never seen and has no word for.
 Trained by the loop, the methods and the data set that the page uses, in this process; drawn by the page's sampler. The
 identity probe reads the marks, the judge everything else (`modules/families/judge.py`). Figures go to
-outputs/benchmarks/subject.json, tables to the screen: what docs/training-evidence.md prints.
+outputs/benchmarks/starter-<hash>/subject.json (another starter's are not mixed with them), tables to the screen: what
+docs/training-evidence.md prints.
 """
 
 import argparse
@@ -29,6 +30,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from modules.core.nethash import short_hash
 from modules.core.training import TrainingPlan
 from modules.diffusion.denoiser import EpsilonDenoiser
 from modules.diffusion.guidance.cfg import register_guidance
@@ -54,7 +56,7 @@ from modules.training.pictures import examples
 STARTER = ROOT / "models" / "Stable-diffusion" / "starter.safetensors"
 JUDGES = ROOT / "models" / "starter"
 EXAMPLE = JUDGES / "example"
-RESULTS = ROOT / "outputs" / "benchmarks" / "subject.json"
+RESULTS = ROOT / "outputs" / "benchmarks" / f"starter-{short_hash(STARTER)}" / "subject.json"
 SIDE, SEED = 128, 1000  # of pictures that are measured; their seeds follow each other
 NEW_PLACES = ("in the snow", "in space")  # where no training picture shows the subject
 
