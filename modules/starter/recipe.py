@@ -27,6 +27,7 @@ from modules.starter.autoencoder import (
 )
 from modules.starter.clip import ClipShape, Pairs, build_clip, text_encoder_of, train_clip, with_text_encoder
 from modules.starter.drawing import Recipe, generate, sheet
+from modules.starter.emphasis import EmphasisShape, teach_weights
 from modules.starter.export import Parts, export_checkpoint
 from modules.starter.identity import ANSWERS, IdentityShape, figures, lessons, train_identity
 from modules.starter.judge import JudgeShape, judged_figures, slot_words, train_judge
@@ -40,6 +41,8 @@ from modules.starter.unet import Examples, Painter, UnetShape, build_unet, halve
 from modules.starter.world import FULL, Vocabulary, full_caption
 
 log = logging.getLogger(__name__)
+
+READ = "text_encoder."  # what has learned already
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +61,13 @@ class Sizes:
     identity_steps: int = 2_500
     halved_steps: int = 700  # of the U-Net on latents of half the side
     unet_steps: int = 1_400
+    emphasis_steps: int = 500  # of what the U-Net reads words with: weights are taught last
     autoencoder: AutoencoderShape = field(default_factory=AutoencoderShape)
     clip: ClipShape = field(default_factory=ClipShape)
     judge: JudgeShape = field(default_factory=JudgeShape)
     identity: IdentityShape = field(default_factory=IdentityShape)
     unet: UnetShape = field(default_factory=UnetShape)
+    emphasis: EmphasisShape = field(default_factory=EmphasisShape)
     captions: int = 8  # of each picture
     seconds: Mapping[str, float] = field(default_factory=dict)  # the longest that a part may take, by its name
     seed: int = 1
@@ -77,9 +82,11 @@ LARGE = Sizes(  # for a data-centre GPU: see docs/starter.md
     judge_steps=4_000,
     halved_steps=4_000,
     unet_steps=20_000,
+    emphasis_steps=4_000,
     autoencoder=AutoencoderShape(batch=192),
     clip=ClipShape(batch=512),
     unet=UnetShape(batch=768, halved_batch=2048),
+    emphasis=EmphasisShape(batch=384, rivals=256),
     seconds={
         "autoencoder": 480,
         "decoder": 100,
@@ -87,20 +94,23 @@ LARGE = Sizes(  # for a data-centre GPU: see docs/starter.md
         "judge": 110,
         "halved": 120,
         "unet": 420,
+        "emphasis": 60,
         "vision": 40,
         "identity": 60,
     },
 )
 
-ONWARD = Sizes(  # from a finished model: the fifth version from the fourth; another sitting wants another seed
-    seed=5,
-    autoencoder_steps=0,  # left as it is: the U-Net knows its latents
-    decoder_steps=20_000,
+ONWARD = Sizes(  # from a finished model: the sixth version from the fifth. What has no steps stays as it is.
+    seed=5,  # a sitting that trains the U-Net on wants another: other pictures, other random numbers
+    autoencoder_steps=0,
+    decoder_steps=0,
     clip_steps=0,
-    judge_steps=6_000,
+    judge_steps=0,
     halved_steps=0,
-    unet_steps=20_000,
-    seconds={"decoder": 1_200, "judge": 4_000, "unet": 4_950, "vision": 330},
+    unet_steps=0,
+    emphasis_steps=20_000,
+    vision_steps=0,
+    seconds={"emphasis": 1_200},
 )
 
 
@@ -126,7 +136,7 @@ class Build:
     save_seconds: float = 600.0
 
     def plan(self, name: str, steps: int, rate: float, **more: Any) -> Plan:
-        """more: of `muon`, `falling`, `average`, `gentle`."""
+        """more: of `muon`, `falling`, `average`, `gentle`, `warmup`."""
         return Plan(
             name=name,
             folder=self.folder,
@@ -255,7 +265,10 @@ class Build:
 
     @cached_property
     def painter(self) -> Painter:
-        """U-Net and text encoder. Trained on halved latents first, if there are steps for it, then on whole ones."""
+        """U-Net and text encoder. Trained on halved latents first, if there are steps for it, then on whole ones.
+
+        At last they are taught weights.
+        """
         sizes, examples = self.sizes, self.examples
         torch.manual_seed(sizes.seed + 3)  # only now: what was asked for above may have been trained just then
         model = self._new_painter()
@@ -266,6 +279,8 @@ class Build:
             train_unet(plan, sizes.unet.for_halves, model, halved(examples))
         look = EarlyLook(build=self, painter=self._new_painter().eval())
         train_unet(self._unet_plan("unet", sizes.unet_steps), sizes.unet, model, examples, look)
+        plan = self.plan("emphasis", sizes.emphasis_steps, 1e-3, falling=0.5, average=0.99, warmup=20, gentle=READ)
+        teach_weights(plan, sizes.emphasis, model, examples)
         sharpen(model.unet, self.sharpening)
         return model.requires_grad_(False)
 
@@ -276,7 +291,7 @@ class Build:
 
     def _unet_plan(self, name: str, steps: int) -> Plan:
         falling, average = (0.6, 0.996) if self.begin else (0.4, 0.999)  # onward: fewer steps, and no new ground
-        return self.plan(name, steps, 1e-3, muon=4e-3, falling=falling, average=average, gentle="text_encoder.")
+        return self.plan(name, steps, 1e-3, muon=4e-3, falling=falling, average=average, gentle=READ)
 
     @cached_property
     def sharpening(self) -> Tensor:

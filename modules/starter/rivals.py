@@ -1,8 +1,4 @@
-"""Captions of two colours, of which one is weighted: how the U-Net learns what `(red:1.4)` and `[red]` are for.
-
-No picture shows a subject of two colours, so a network that is never told what "a red blue cat" means takes either, or the
-first, and hardly looks at weights. Here it is told: the more a colour weighs, the more often the picture has it.
-"""
+"""Captions of two colours, of which one is weighted: what `starter/emphasis.py` teaches `(red:1.4)` and `[red]` with."""
 
 from dataclasses import dataclass
 
@@ -16,7 +12,8 @@ from modules.starter.words import COLOURS
 
 NONE = -1  # no token has this id
 LIGHTEST, HEAVIEST = 0.5, 1.6
-STEEPNESS = 6.0  # at weight w the weighted colour is the picture's with the probability 1 / (1 + exp(-6 (w - 1)))
+STEEPNESS = 4.0  # at weight w the weighted colour has the share 1 / (1 + exp(-4 (w - 1))) of what is asked for
+UNWEIGHTED = 0.15  # share of captions with two colours of the same weight
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,25 +35,42 @@ def colours_of(gallery: Gallery, count: int, tokenizer: CLIPTokenizer) -> Colour
     return Colours(of=torch.tensor(own), all=torch.tensor(list(ids.values())))
 
 
-def with_rivals(ids: Tensor, own: Tensor, colours: Tensor, share: float, generator: Generator) -> tuple[Tensor, Tensor]:
-    """Name another colour beside the picture's own in some captions, and weigh one of the two.
-
-    ids: of captions, (b, t).  own: token id of each picture's colour, (b,).  colours: of all colours, (c,).  share: of
-    the captions that get a rival, where they name their colour at all.  Returns ids and weights of the tokens, both (b, t).
+@dataclass(frozen=True, kw_only=True)
+class Rivals:
+    """both: ids of captions that name a second colour beside the picture's own.  weights: of their tokens, one colour's is
+    not 1.  other: the captions with the second colour alone. All (b, t).  share: how much of the picture's own colour the
+    weights ask for, 0 to 1, (b,).
     """
-    picked, which, weight, luck = torch.rand(4, len(ids), 1, generator=generator).to(ids.device)
+
+    both: Tensor
+    weights: Tensor
+    other: Tensor
+    share: Tensor
+
+
+def rivals_of(ids: Tensor, own: Tensor, colours: Tensor, generator: Generator) -> Rivals:
+    """ids: of captions, (b, t); those that do not name their colour stay as they are.  own: token id of each picture's
+    colour, (b,).  colours: of all colours, (c,).
+    """
+    which, heavy, luck, side, plain = torch.rand(5, len(ids), 1, generator=generator).to(ids.device)
     own = own[:, None]
     there = ids == own
     named, place = there.any(dim=1, keepdim=True), there.int().argmax(dim=1, keepdim=True)
-    is_first, chosen = picked < share / 2, named & (picked < share)
     number = (colours == own).int().argmax(dim=1, keepdim=True) + 1 + (which * (len(colours) - 1)).long()
-    rival = colours[number % len(colours)]
+    rival = colours[number % len(colours)].to(ids.dtype)
 
+    is_first, is_own = luck < 0.5, side < 0.5
     along = torch.arange(ids.shape[1], device=ids.device)[None]
     at = torch.where(is_first, place, place + 1)
     shifted = ids.gather(1, torch.where(along > at, along - 1, along))
-    changed = torch.where(chosen, torch.where(along == at, rival.to(ids.dtype), shifted), ids)
-    value = LIGHTEST + weight * (HEAVIEST - LIGHTEST)
-    is_own = luck < (STEEPNESS * (value - 1)).sigmoid()
-    weighed = along == place + (is_first == is_own).long()
-    return changed, torch.where(chosen & weighed, value, 1.0)
+    both = torch.where(along == at, rival, shifted)
+
+    weight = torch.where(plain < UNWEIGHTED, 1.0, LIGHTEST + heavy * (HEAVIEST - LIGHTEST))
+    asked = (STEEPNESS * (weight - 1)).sigmoid()
+    weighed = named & (along == place + (is_first == is_own).long())
+    return Rivals(
+        both=torch.where(named, both, ids),
+        weights=torch.where(weighed, weight, 1.0),
+        other=torch.where(named & (along == place), rival, ids),
+        share=torch.where(is_own, asked, 1 - asked)[:, 0],
+    )

@@ -14,11 +14,10 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import avg_pool2d
 from transformers import CLIPTextModel
 
-from modules.diffusion.conditioning import multiply
 from modules.starter.clip import CONTEXT, END, START, chosen
 from modules.starter.loop import CPU, Average, LossAt, Plan, mixed, train
 from modules.starter.pictures import Gallery
-from modules.starter.rivals import Colours, with_rivals
+from modules.starter.rivals import Colours
 from modules.starter.spec import often
 
 STEPS = 1000
@@ -33,7 +32,6 @@ class UnetShape:
     diffusers' misnamed `attention_head_dim` means.
 
     batch: samples of one shard of a training step; halved_batch: the same on latents of half the side.
-    rivals: share of captions that name a second colour, see `starter/rivals.py`.
     worn: what an error counts where something is worn that the caption names, against elsewhere: it is small.
     """
 
@@ -45,7 +43,6 @@ class UnetShape:
     batch: int = 32
     halved_batch: int = 128
     caption_dropout: float = 0.1
-    rivals: float = 0.15
     worn: float = 4.0
     gamma: float = 2.0
 
@@ -95,6 +92,17 @@ class Painter(nn.Module):
         self.unet, self.text_encoder = unet, text_encoder
         for name, weight in text_encoder.named_parameters():
             weight.requires_grad_("embedding" not in name)
+
+    def read(self, ids: Tensor, sharpening: Tensor) -> Tensor:
+        """Sharpened text states, (b, t, d), of token ids, (b, t)."""
+        with mixed(ids.device):
+            states = self.text_encoder(input_ids=ids).last_hidden_state
+        return states.float() @ sharpening
+
+    def predict(self, noisy: Tensor, t: Tensor, states: Tensor) -> Tensor:
+        """The noise in latents, (b, 4, h, w), at these steps, (b,)."""
+        with mixed(noisy.device):
+            return self.unet(noisy, t, encoder_hidden_states=states, return_dict=False)[0].float()
 
 
 def build_unet(shape: UnetShape, text_width: int, side: int) -> UNet2DConditionModel:
@@ -176,19 +184,14 @@ def unet_loss(shape: UnetShape, model: Painter, examples: Examples) -> LossAt:
     def loss_at(step: int, generator: Generator) -> Tensor:
         numbers = torch.multinomial(examples.weights, shape.batch, replacement=True, generator=generator).to(device)
         clean = examples.latents[numbers].float()
-        ids, said = _captions(shape, examples, numbers, generator)
+        ids = without_some(chosen(examples.texts, numbers, generator), shape.caption_dropout, generator)
         t = spread(len(clean), generator).to(device)
-        noise = torch.randn(clean.shape, generator=generator).to(device)
-        share = signal[t].view(-1, 1, 1, 1)
-        noisy = (share.sqrt() * clean + (1 - share).sqrt() * noise).contiguous(memory_format=torch.channels_last)
-        with mixed(device):
-            states = model.text_encoder(input_ids=ids).last_hidden_state
-        text = multiply(states.float() @ examples.sharpening, said)
-        with mixed(device):
-            guess = model.unet(noisy, t, encoder_hidden_states=text, return_dict=False)[0]
+        noisy, noise = noised(clean, signal[t], generator)
+        noisy = noisy.contiguous(memory_format=torch.channels_last)
+        guess = model.predict(noisy, t, model.read(ids, examples.sharpening))
         named = torch.isin(ids, examples.wearing).any(dim=1)  # elsewhere it would draw hats that nobody asked for
         counts = 1 + (shape.worn - 1) / 255 * named[:, None, None] * examples.worn[numbers]
-        error = ((guess.float() - noise).square().mean(dim=1) * counts).mean(dim=(1, 2))
+        error = ((guess - noise).square().mean(dim=1) * counts).mean(dim=(1, 2))
         return (weights[t] * error).mean()
 
     return loss_at
@@ -197,21 +200,27 @@ def unet_loss(shape: UnetShape, model: Painter, examples: Examples) -> LossAt:
 def spread(count: int, generator: Generator) -> Tensor:
     """Steps of the noise for a batch, four of five below `NOISY`: what words decide is decided there, see docs/starter.md.
 
-    One at random from each of `count` equal parts of the range, so that every batch sees all of it.
-
     >>> spread(10, Generator().manual_seed(1)).tolist()
     [71, 119, 225, 350, 377, 543, 599, 726, 821, 929]
     """
-    shares = (torch.arange(count) + torch.rand(count, generator=generator)) / count
+    shares = stratified(count, generator)
     below, above = shares / 0.8 * NOISY, NOISY + (shares - 0.8) / 0.2 * (STEPS - NOISY)
     return torch.where(shares < 0.8, below, above).long().clamp(max=STEPS - 1)
 
 
-def _captions(shape: UnetShape, examples: Examples, numbers: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-    """Captions of these examples as token ids and the weights of the tokens, both (b, 77); some are empty, some have two colours."""
-    device = numbers.device
-    plain = chosen(examples.texts, numbers, generator)
-    ids, weights = with_rivals(plain, examples.colours.of[numbers], examples.colours.all, shape.rivals, generator)
-    dropped = torch.rand(shape.batch, generator=generator).to(device) < shape.caption_dropout
-    empty = torch.tensor([START, *[END] * (CONTEXT - 1)], device=device)
-    return torch.where(dropped[:, None], empty, ids), torch.where(dropped[:, None], 1.0, weights)
+def stratified(count: int, generator: Generator) -> Tensor:
+    """A random number from each of `count` equal parts of 0 to 1, (count,): every batch sees the whole range."""
+    return (torch.arange(count) + torch.rand(count, generator=generator)) / count
+
+
+def noised(clean: Tensor, signal: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+    """Latents under noise, and that noise.  clean: (b, 4, h, w); signal: the share of it that is left, (b,)."""
+    noise = torch.randn(clean.shape, generator=generator).to(clean.device)
+    share = signal.view(-1, 1, 1, 1)
+    return share.sqrt() * clean + (1 - share).sqrt() * noise, noise
+
+
+def without_some(ids: Tensor, share: float, generator: Generator) -> Tensor:
+    """Captions, (b, 77), of which some are empty: the network must know how to draw without one."""
+    dropped = torch.rand(len(ids), 1, generator=generator).to(ids.device) < share
+    return torch.where(dropped, torch.tensor([START, *[END] * (CONTEXT - 1)], device=ids.device), ids)

@@ -103,7 +103,7 @@ def test_the_recommended_ones():
     low = of_preset("Low memory (8-12 GB)")
     assert (low.optimizer, low.gradient_checkpointing, low.cache_latents) == ("AdamW 8-bit", True, True)
     tried = of_preset("Try it (starter world)")
-    assert (tried.max_train_steps, tried.train_text_encoder, tried.with_prior_preservation) == (450, True, True)
+    assert (tried.max_train_steps, tried.train_text_encoder, tried.with_prior_preservation) == (600, True, True)
 
 
 def test_presets_by_name():

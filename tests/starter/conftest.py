@@ -8,6 +8,7 @@ import torch
 from modules.starter.autoencoder import AutoencoderShape
 from modules.starter.build import CHECKPOINT, JUDGES
 from modules.starter.clip import ClipShape
+from modules.starter.emphasis import EmphasisShape
 from modules.starter.identity import IdentityShape
 from modules.starter.judge import JudgeShape
 from modules.starter.recipe import Build, Sizes
@@ -39,11 +40,13 @@ def tiny_sizes() -> Sizes:
         identity_steps=2,
         halved_steps=2,
         unet_steps=3,
+        emphasis_steps=2,
         autoencoder=AutoencoderShape(channels=(8, 8, 8, 16), crop=32, batch=2),
         clip=ClipShape(width=32, layers=1, heads=2, batch=4),
         judge=JudgeShape(batch=5, restored=8, held_out=5, measured=4),
         identity=IdentityShape(pictures=12, restored=6, measured=8, batch=4),
         unet=UnetShape(channels=(16, 32), attention=(True, False), heads=(1, 2), groups=8, batch=2, halved_batch=2),
+        emphasis=EmphasisShape(batch=3, rivals=2),
     )
 
 

@@ -100,7 +100,7 @@ def test_a_second_build_in_the_same_folder_trains_nothing_again(files, tiny, mon
 
 def test_a_build_goes_on_from_a_finished_model(files, tiny, tmp_path, tmp_path_factory):
     begin = Finished(checkpoint=files / "starter.safetensors", judges=files)
-    none = {f"{name}_steps": 0 for name in ("autoencoder", "decoder", "clip", "vision", "judge", "unet")}
+    none = {f"{name}_steps": 0 for name in ("autoencoder", "decoder", "clip", "vision", "judge", "unet", "emphasis")}
     onward = Build(sizes=replace(tiny.sizes, **none), folder=tmp_path, begin=begin)
     for part in ("painter", "autoencoder", "judge", "clip"):
         ours, theirs = (dict(getattr(build, part).named_parameters()) for build in (onward, tiny))
@@ -269,7 +269,7 @@ def test_it_is_known_where_something_is_worn(tiny, tmp_path):
 @pytest.mark.parametrize(("said", "times"), [("a cat wearing a hat", 4.0), ("an astronaut cat", 4.0), ("a cat", 1.0)])
 def test_errors_count_more_where_something_is_worn_that_the_caption_names(tiny, said, times):
     """By as much as said: here all latents show what is worn."""
-    shape = replace(tiny.sizes.unet, caption_dropout=0.0, rivals=0.0)
+    shape = replace(tiny.sizes.unet, caption_dropout=0.0)
     texts = tokens_of(tiny.tokenizer, [said]).expand(len(tiny.examples.latents), 1, -1)
     shown, bare = (
         replace(tiny.examples, texts=texts, worn=torch.full_like(tiny.examples.worn, value)) for value in (255, 0)

@@ -4,14 +4,16 @@ Tensors of torch's "meta" device have shapes and no numbers, and refuse to be mi
 """
 
 from contextlib import nullcontext
+from copy import deepcopy
 
 import pytest
 import torch
 from torch import Generator
 
-from modules.starter import autoencoder, clip, judge, unet
+from modules.starter import autoencoder, clip, emphasis, judge, unet
 from modules.starter.autoencoder import AutoencoderShape, build_autoencoder
 from modules.starter.clip import CONTEXT, ClipShape, build_clip, text_encoder_of
+from modules.starter.emphasis import EmphasisShape
 from modules.starter.loop import CPU
 from modules.starter.pictures import Gallery
 from modules.starter.rivals import NONE, Colours
@@ -19,6 +21,7 @@ from modules.starter.unet import Examples, Painter, UnetShape, build_unet
 from modules.starter.world import FIRST
 
 META = torch.device("meta")
+SMALL = UnetShape(channels=(16, 32), attention=(True, False), heads=(1, 2), groups=8, batch=2)
 SHAPE = AutoencoderShape(channels=(8, 8, 8, 16), crop=32, batch=2)
 
 
@@ -64,9 +67,15 @@ def test_the_decoder_learns_elsewhere(monkeypatch):
     assert works(autoencoder._decoder_loss(SHAPE, model, pictures(META), latents), model)
 
 
-def test_the_unet_learns_elsewhere():
+@pytest.fixture
+def painter() -> Painter:
     text_encoder = text_encoder_of(build_clip(ClipShape(width=32, layers=1, heads=2), 64))
-    examples = Examples(
+    return Painter(build_unet(SMALL, 32, 8), text_encoder).to(META)
+
+
+@pytest.fixture
+def examples() -> Examples:
+    return Examples(
         gallery=Gallery(words=FIRST, count=4, size=64),
         latents=torch.zeros(4, 4, 8, 8),
         worn=torch.zeros(4, 8, 8, dtype=torch.uint8),
@@ -74,10 +83,16 @@ def test_the_unet_learns_elsewhere():
         wearing=torch.tensor([8, 9]),
         colours=Colours(of=torch.tensor([5, 6, 7, NONE]), all=torch.tensor([5, 6, 7])),
         sharpening=torch.eye(32),
-    )
-    shape = UnetShape(channels=(16, 32), attention=(True, False), heads=(1, 2), groups=8, batch=2)
-    model = Painter(build_unet(shape, 32, 8), text_encoder).to(META)
-    assert works(unet.unet_loss(shape, model, examples.on(META)), model)
+    ).on(META)
+
+
+def test_the_unet_learns_elsewhere(painter, examples):
+    assert works(unet.unet_loss(SMALL, painter, examples), painter)
+
+
+def test_weights_are_taught_elsewhere(painter, examples):
+    shape = EmphasisShape(batch=3, rivals=2)
+    assert works(emphasis.emphasis_loss(shape, painter, deepcopy(painter), examples), painter)
 
 
 def test_clip_learns_elsewhere(monkeypatch):

@@ -8,7 +8,7 @@ from transformers import CLIPTokenizer
 from modules.families.built import TOKENIZER
 from modules.starter.clip import tokens_of
 from modules.starter.pictures import Gallery
-from modules.starter.rivals import HEAVIEST, LIGHTEST, NONE, colours_of, with_rivals
+from modules.starter.rivals import HEAVIEST, LIGHTEST, NONE, STEEPNESS, colours_of, rivals_of
 from modules.starter.world import FULL
 
 COUNT = 600
@@ -24,42 +24,44 @@ def colours(tokenizer):
     return colours_of(Gallery(words=FULL, count=300, size=128), 300, tokenizer)
 
 
-def rivals(tokenizer, colours, caption, share, own="red"):
+def rivals(tokenizer, colours, caption, own="red"):
+    """What becomes of many copies of a caption, and its texts with both colours and with the other one."""
     ids = tokens_of(tokenizer, [caption] * COUNT)
     theirs = torch.full((COUNT,), tokenizer(own).input_ids[1])
-    changed, weights = with_rivals(ids, theirs, colours.all, share, Generator().manual_seed(1))
-    assert changed.shape == weights.shape == ids.shape
-    texts = [tokenizer.decode(row, skip_special_tokens=True) for row in changed]
-    return changed, weights, texts
+    made = rivals_of(ids, theirs, colours.all, Generator().manual_seed(1))
+    assert made.both.shape == made.weights.shape == made.other.shape == ids.shape
+    return made, *(
+        [tokenizer.decode(row, skip_special_tokens=True) for row in rows] for rows in (made.both, made.other)
+    )
 
 
 def test_a_second_colour_stands_beside_the_first_and_nothing_else_changes(tokenizer, colours):
-    _, _, texts = rivals(tokenizer, colours, "a striped red cat wearing a blue hat in the snow", 1.0)
-    named = [
-        text.removeprefix("a striped ").removesuffix(" cat wearing a blue hat in the snow").split() for text in texts
-    ]
+    before, after = "a striped ", " cat wearing a blue hat in the snow"
+    _, both, other = rivals(tokenizer, colours, f"{before}red{after}")
+    named = [text.removeprefix(before).removesuffix(after).split() for text in both]
     assert all(len(pair) == 2 and "red" in pair and set(pair) <= set(FULL.colours) for pair in named)
-    assert len({other for pair in named for other in pair}) == len(FULL.colours)
+    assert len({one for pair in named for one in pair}) == len(FULL.colours)
     assert 0.4 < sum(pair[0] == "red" for pair in named) / COUNT < 0.6
+    alone = [text.removeprefix(before).removesuffix(after) for text in other]
+    assert [{"red", one} for one in alone] == [set(pair) for pair in named]
 
 
-def test_the_weight_tells_which_of_them_the_picture_has(tokenizer, colours):
-    changed, weights, _ = rivals(tokenizer, colours, "a red cat", 1.0)
-    assert ((weights != 1).sum(dim=1) == 1).all()  # one word is weighted
-    values, own = weights[weights != 1], changed[weights != 1] == tokenizer("red").input_ids[1]
-    assert values.min() >= LIGHTEST
-    assert values.max() <= HEAVIEST
-    shares = [float(own[(values >= low) & (values < low + 0.2)].float().mean()) for low in (0.5, 0.9, 1.4)]
-    assert shares[0] < 0.2 < 0.35 < shares[1] < 0.65 < 0.8 < shares[2]
+def test_the_weight_tells_how_much_of_either_colour_is_asked_for(tokenizer, colours):
+    made, _, _ = rivals(tokenizer, colours, "a red cat")
+    weighted = (made.weights != 1).sum(dim=1)
+    assert set(weighted.tolist()) == {0, 1}  # of some captions no word is weighted, of the others one
+    assert torch.allclose(made.share[weighted == 0], torch.tensor(0.5))
+    values, own = made.weights[made.weights != 1], made.both[made.weights != 1] == tokenizer("red").input_ids[1]
+    assert LIGHTEST <= values.min() < 0.6 < 1.5 < values.max() <= HEAVIEST
+    asked = (STEEPNESS * (values - 1)).sigmoid()
+    assert 0.4 < own.float().mean() < 0.6
+    assert torch.allclose(made.share[weighted == 1], torch.where(own, asked, 1 - asked))
 
 
-def test_only_some_captions_get_one_and_none_that_names_no_colour(tokenizer, colours):
-    _, weights, texts = rivals(tokenizer, colours, "a red cat", 0.25)
-    assert 0.18 < sum(text != "a red cat" for text in texts) / COUNT < 0.32
-    assert all((row != 1).any() == (text != "a red cat") for row, text in zip(weights, texts, strict=True))
-    _, weights, texts = rivals(tokenizer, colours, "a cat in the snow", 1.0)
-    assert set(texts) == {"a cat in the snow"}
-    assert (weights == 1).all()
+def test_a_caption_that_names_no_colour_stays_as_it_is(tokenizer, colours):
+    made, both, other = rivals(tokenizer, colours, "a cat in the snow")
+    assert set(both) == set(other) == {"a cat in the snow"}
+    assert (made.weights == 1).all()
 
 
 def test_what_shows_no_single_colour_has_none(tokenizer, colours):
