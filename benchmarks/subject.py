@@ -274,9 +274,9 @@ FULL = {
     "method": "dreambooth",
     "learning_rate": 2e-4,
     "train_text_encoder": True,
-    "text_encoder_lr": 2e-4,
+    "text_encoder_lr": 5e-4,
     "train_batch_size": 2,
-    "max_train_steps": 200,
+    "max_train_steps": 300,
     "num_class_images": 48,
     "mixed_precision": "no",
 }

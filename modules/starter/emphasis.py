@@ -11,12 +11,11 @@ from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
-from diffusers.models.attention_processor import AttnProcessor
 from torch import Generator, Tensor
 
 from modules.diffusion.conditioning import multiply
 from modules.starter.clip import chosen
-from modules.starter.loop import CPU, LossAt, Plan, train
+from modules.starter.loop import LossAt, Plan, train
 from modules.starter.rivals import Rivals, rivals_of
 from modules.starter.spec import is_seen
 from modules.starter.unet import STEPS, Examples, Painter, alphas_cumprod, noised, stratified, without_some
@@ -31,11 +30,13 @@ LARGEST = 50.0  # of an error's weight
 class EmphasisShape:
     """batch: samples of one shard of a training step; rivals: how many of them are of captions with two colours.
 
-    kept: what a change of the text states of other captions counts, relative to their length: CLIP's picture half knows them.
+    caption_dropout: share of the others that are empty.  kept: what a change of the text states of the others counts,
+    relative to their length: CLIP's picture half knows them.
     """
 
     batch: int = 24
     rivals: int = 16
+    caption_dropout: float = 0.1
     kept: float = 0.1
 
 
@@ -45,9 +46,7 @@ def teach_weights(plan: Plan, shape: EmphasisShape, pupil: Painter, examples: Ex
     pupil.unet.to(memory_format=torch.contiguous_format)
     for name, weight in pupil.unet.named_parameters():
         weight.requires_grad_(any(part in name for part in READS_TEXT))
-    if plan.device == CPU:
-        pupil.unet.set_attn_processor(AttnProcessor())  # faster in training there
-        pupil.text_encoder.set_attn_implementation("eager")  # likewise
+    pupil.train_on(plan.device)
     teacher = deepcopy(pupil).requires_grad_(False).eval().to(plan.device)
     train(plan, pupil, emphasis_loss(shape, pupil, teacher, examples.on(plan.device)))
 
@@ -58,17 +57,15 @@ def emphasis_loss(shape: EmphasisShape, pupil: Painter, teacher: Painter, exampl
     weights = (1 / signal).clamp(max=LARGEST)  # of an error of the noise: as if it were of the velocity
     has_colour = [is_seen(examples.gallery.spec(n), "colour") for n in range(len(examples.latents))]
     is_coloured = torch.tensor(has_colour) * examples.weights
-    count = shape.rivals
+    count, rest = shape.rivals, shape.batch - shape.rivals
 
     def loss_at(step: int, generator: Generator) -> Tensor:
         coloured = torch.multinomial(is_coloured, count, replacement=True, generator=generator).to(device)
-        others = torch.multinomial(examples.weights, shape.batch - count, replacement=True, generator=generator).to(
-            device
-        )
+        others = torch.multinomial(examples.weights, rest, replacement=True, generator=generator).to(device)
         own, plain = (chosen(examples.texts, some, generator) for some in (coloured, others))
-        plain = without_some(plain, 0.1, generator)
+        plain = without_some(plain, shape.caption_dropout, generator)
         rivals = rivals_of(own, examples.colours.of[coloured], examples.colours.all, generator)
-        t = torch.cat((_steps(count, COLOURED, generator), _steps(len(others), 0, generator))).to(device)
+        t = torch.cat((_steps(count, COLOURED, generator), _steps(rest, 0, generator))).to(device)
         clean = examples.latents[torch.cat((coloured, others))].float()
         noisy = noised(clean, signal[t], generator)[0].contiguous()
         with torch.no_grad():

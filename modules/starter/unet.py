@@ -93,6 +93,12 @@ class Painter(nn.Module):
         for name, weight in text_encoder.named_parameters():
             weight.requires_grad_("embedding" not in name)
 
+    def train_on(self, device: torch.device) -> None:
+        """Choose the attention that is quickest in training there: on a CPU plain ones are, by a fifth in the U-Net."""
+        if device == CPU:
+            self.unet.set_attn_processor(AttnProcessor())
+            self.text_encoder.set_attn_implementation("eager")
+
     def read(self, ids: Tensor, sharpening: Tensor) -> Tensor:
         """Sharpened text states, (b, t, d), of token ids, (b, t)."""
         with mixed(ids.device):
@@ -170,9 +176,7 @@ def train_unet(
 ) -> None:
     """plan: its `gentle` may name the text encoder's weights."""
     model.unet.to(memory_format=torch.channels_last)
-    if plan.device == CPU:
-        model.unet.set_attn_processor(AttnProcessor())  # a fifth faster in training there than torch's fused attention
-        model.text_encoder.set_attn_implementation("eager")  # likewise
+    model.train_on(plan.device)
     train(plan, model, unet_loss(shape, model, examples.on(plan.device)), on_save)
 
 

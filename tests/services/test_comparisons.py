@@ -140,7 +140,7 @@ def test_on_the_starter_every_arm_has_tuned_values(comparison):
     plans = [plan_of_arm(comparison, one, plan, 4, "g") for one in comparison.arms]
     for one in plans:
         assert one.learning_rate >= 1e-4
-        assert one.max_train_steps in (200, 400, 600)
+        assert one.max_train_steps in (300, 400, 600)
         assert (one.seed, one.train_batch_size, one.evaluate) == (4, 2, comparison.pack)
         assert one.captions[0].startswith("a photo of [identifier]")
     if comparison is not METHODS:

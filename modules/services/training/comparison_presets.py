@@ -79,8 +79,8 @@ METHODS = Comparison(
             "method": "dreambooth",
             "learning_rate": 2e-4,
             "train_text_encoder": True,
-            "text_encoder_lr": 2e-4,
-            "max_train_steps": 200,
+            "text_encoder_lr": 5e-4,
+            "max_train_steps": 300,
         },
         "lora": {
             **ON_STARTER,
