@@ -17,7 +17,8 @@ WANTED = os.environ.get("ATELIER_SCREENSHOTS", "outputs")
 pytestmark = pytest.mark.e2e
 LIGHT, DARK = {"color_scheme": "light"}, {"color_scheme": "dark"}
 STILL = "document.getElementById('at_undo')?.remove(); document.activeElement.blur(); scrollTo(0, 0)"
-DRAWN = "[...document.querySelectorAll('#train_tab img')].every(one => one.complete && one.naturalWidth)"
+DRAWN = """[...document.querySelectorAll('#train_tab img')]
+    .every(one => !one.checkVisibility() || one.complete && one.naturalWidth)"""
 MINUTES = 20
 
 
