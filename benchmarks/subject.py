@@ -43,7 +43,7 @@ from modules.families.built import BuildOptions, Built
 from modules.families.checkpoint import build
 from modules.families.judge import IdentityProbe, Judge, Signature, load_identity, load_judge
 from modules.prompts.tokens import Tokenizer
-from modules.services.training.comparison_presets import LORAS_OWN, TRY_IT
+from modules.services.training.comparison_presets import METHODS
 from modules.starter.autoencoder import to_bytes, to_tensor
 from modules.starter.drawing import sheet
 from modules.starter.pictures import Bytes
@@ -270,25 +270,8 @@ def _png(picture: Bytes) -> bytes:
 
 # What is compared -------------------------------------------------------------------------------------------------------
 
-FULL = {
-    "method": "dreambooth",
-    "learning_rate": 2e-4,
-    "train_text_encoder": True,
-    "text_encoder_lr": 5e-4,
-    "train_batch_size": 2,
-    "max_train_steps": 300,
-    "num_class_images": 48,
-    "mixed_precision": "no",
-}
-LORA = FULL | {name: TRY_IT[name] for name in LORAS_OWN}
-INVERSION = {
-    "method": "textual_inversion",
-    "num_vectors": 2,
-    "learning_rate": 5e-3,
-    "train_batch_size": 2,
-    "max_train_steps": 400,
-    "mixed_precision": "no",
-}
+ALONE = {"with_prior_preservation": False, "mixed_precision": "no"}
+FULL, LORA, INVERSION = ({**METHODS.starter[arm], **ALONE} for arm in ("full", "lora", "ti"))
 PRIOR = {"with_prior_preservation": True}
 
 
